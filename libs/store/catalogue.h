@@ -1,0 +1,247 @@
+// The authentication server's catalogue: galleries, subjects, references, edges and the audit log
+// in one SQLite 3 file (docs/formats/catalogue.md). What stands here is the truth; blocks of the
+// matcher are derived from it and can be rebuilt.
+//
+// An operation that returns success is durable: it survives kill -9 and, where the disk honours
+// fsync, loss of power. One that returns an error has changed nothing, except where stated.
+//
+// A Catalogue may be used from several threads. Several processes may have the same file open on
+// one machine (not over a network file system): writers take turns, readers never wait for writers.
+// Do not use a Catalogue in a child of fork().
+//
+// Errors of every operation, beside those it names:
+//   invalid_argument  a name, blob or count outside the limits below
+//   busy              another process has held the write lock longer than the busy timeout
+//   no_space          the disk is full
+//   corrupt           the file is damaged, or a row fails its digest
+//   unavailable       the file or its directory cannot be read or written
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/digest.h"
+#include "base/result.h"
+
+namespace bauta::store {
+
+inline constexpr size_t kMaxNameBytes = 128;
+inline constexpr size_t kMaxContractBytes = size_t{1} << 16;
+inline constexpr uint32_t kMaxDimension = 4096;
+inline constexpr size_t kMaxOriginalBytes = size_t{1} << 20;
+inline constexpr size_t kMaxReferencesPerSubject = 256;
+inline constexpr uint32_t kMaxPositions = uint32_t{1} << 31;  // per gallery
+inline constexpr size_t kMaxSwitchingKeyBytes = size_t{1} << 24;
+inline constexpr size_t kMaxAuditRecordsPerRead = 10000;
+
+// Names (of galleries, subjects, keys, edges) are 1 to 128 of A-Z a-z 0-9 . _ - and begin with a
+// letter or digit, so that they are safe in paths, logs and command lines. They are compared byte
+// by byte. A subject's name must be opaque: it stays in the audit log after the subject is erased.
+// `what` stands in the error, e.g. "gallery".
+Status check_name(std::string_view what, std::string_view name);
+
+struct NewGallery {
+  std::string name;
+  std::string key_id;  // the tenant key its references are encrypted under
+  // The embedding contract, serialised by its owner; compared by its digest alone.
+  std::string contract;
+  uint32_t dimension = 0;  // of a template, 1..kMaxDimension
+};
+
+struct Gallery {
+  int64_t id = 0;  // never used again, also not by a later gallery of the same name
+  std::string name;
+  std::string key_id;
+  std::string contract;
+  Digest contract_digest{};  // SHA-256 of contract
+  uint32_t dimension = 0;
+  int64_t created_at_ms = 0;  // since 1970, UTC, as all times here
+  uint64_t generation = 0;    // when this was read; grows with every enrolment and erasure
+};
+
+struct Reference {
+  int64_t id = 0;         // never used again
+  uint32_t position = 0;  // in the gallery, from 0: block position / 4096, coefficient % 4096
+  int64_t created_at_ms = 0;
+};
+
+struct Subject {
+  std::string name;
+  int64_t created_at_ms = 0;
+  std::vector<Reference> references;  // by position
+};
+
+// Valid during the callback only.
+struct ReferenceView {
+  int64_t id;
+  uint32_t position;
+  bool live;                 // false: the position holds nothing (any more)
+  std::string_view subject;  // empty unless live
+  ByteView original;         // the reference ciphertext; empty unless live
+};
+
+struct GalleryStats {
+  uint64_t subjects = 0;
+  uint64_t references = 0;      // live ones
+  uint64_t erased = 0;          // positions that hold nothing now
+  uint64_t positions = 0;       // one past the highest ever assigned
+  uint64_t original_bytes = 0;  // of the live references
+};
+
+// A subject that exists already: an error, or a subject with more references than before.
+enum class IfEnrolled { refuse, add };
+
+struct Erasure {
+  uint64_t references = 0;
+  // False: the references are out of use for good, but their bytes may still lie in the files,
+  // because another process keeps reading an older state or because the disk is full. The next
+  // erasure, opening or finish_erasures() tries again.
+  bool bytes_gone = false;
+};
+
+struct Edge {
+  std::string id;
+  std::string key_id;   // the key it is switched to
+  Bytes switching_key;  // from the edge's key to key_id
+  int64_t created_at_ms = 0;
+};
+
+// Persistent: the values stand in the hash chain. Append only.
+enum class AuditEvent : uint8_t {
+  gallery_created = 1,
+  gallery_deleted = 2,
+  enrolment = 3,
+  erasure = 4,
+  edge_added = 5,
+  edge_revoked = 6,
+  identification = 7,
+  verification = 8,
+};
+
+// Persistent, append only.
+enum class AuditOutcome : uint8_t {
+  accepted = 1,  // also: done
+  rejected = 2,
+  failed = 3,   // no decision could be made
+  refused = 4,  // by policy
+};
+
+const char* audit_event_name(AuditEvent event);
+const char* audit_outcome_name(AuditOutcome outcome);
+
+// Carries neither scores nor personal data; names are opaque.
+struct AuditEntry {
+  AuditEvent event = AuditEvent::identification;
+  AuditOutcome outcome = AuditOutcome::failed;
+  std::string gallery;  // a key id for edge_added and edge_revoked; or empty
+  std::string subject;  // an edge id for edge_added and edge_revoked; or empty
+};
+
+struct AuditRecord {
+  uint64_t sequence = 0;  // 1, 2, 3 … without gaps
+  int64_t time_ms = 0;
+  AuditEntry entry;
+  Digest digest{};  // SHA-256 over the previous record's digest and this record
+};
+
+// The last record; sequence 0 and a digest of zeros for an empty log. Whoever keeps a copy
+// elsewhere can tell later that the log still contains it.
+struct AuditHead {
+  uint64_t sequence = 0;
+  Digest digest{};
+};
+
+struct OpenOptions {
+  int busy_timeout_ms = 5000;
+};
+
+class Catalogue {
+ public:
+  // Opens the file, or creates it (mode 0600) in a directory that exists; brings an older schema
+  // forward. Errors: not_found, no such directory; mismatch, a newer schema or another program's
+  // database; corrupt, not a database.
+  static Result<Catalogue> open(const std::filesystem::path& path, OpenOptions options = {});
+  Catalogue(Catalogue&&) noexcept;
+  Catalogue& operator=(Catalogue&&) noexcept;
+  ~Catalogue();
+
+  // Error: already_exists.
+  Result<Gallery> create_gallery(const NewGallery& gallery);
+  // Error: not_found.
+  Result<Gallery> find_gallery(std::string_view name);
+  // By name.
+  Result<std::vector<Gallery>> list_galleries();
+  // With its subjects and references; the audit log stays. Error: not_found.
+  Result<Erasure> delete_gallery(std::string_view name);
+
+  // The operations below identify a gallery by its id and fail with not_found once it is deleted.
+
+  // Adds one reference per original, all or none, and the audit record, in one transaction. A
+  // reference takes the lowest position whose erasure is complete, else the next one never used.
+  // Errors: already_exists (unless `add`); no_space also when the positions are used up.
+  Result<std::vector<Reference>> enrol(const Gallery& gallery, std::string_view subject,
+                                       std::span<const Bytes> originals,
+                                       IfEnrolled if_enrolled = IfEnrolled::refuse);
+  // Error: not_found.
+  Result<Subject> find_subject(const Gallery& gallery, std::string_view subject);
+  // By name.
+  Result<std::vector<std::string>> list_subjects(const Gallery& gallery);
+  // Removes the subject, its references and their bytes; its name may be enrolled again.
+  // Error: not_found.
+  Result<Erasure> erase_subject(const Gallery& gallery, std::string_view subject);
+  // Removes the bytes that earlier erasures had to leave. False: some still remain.
+  Result<bool> finish_erasures();
+
+  // The ciphertext of one reference. Error: not_found, also when it was erased.
+  Result<Bytes> read_original(const Gallery& gallery, int64_t reference_id);
+
+  // The gallery's present generation: a read of microseconds, for a process that wants to know
+  // whether another one changed the gallery.
+  Result<uint64_t> generation(const Gallery& gallery);
+  // Streams the positions that changed after generation `since`, in the order of their changes,
+  // and returns the generation to ask from next time. since = 0 gives all live references. Apply
+  // each view by position: whatever stood there before is replaced, or gone if the view is not
+  // live. Positions are used again after an erasure, so match and name subjects from one and the
+  // same state: never look a position of an earlier search up in a later state.
+  // Changes made while it runs come with the next call. An error of the callback stops the stream
+  // and is returned. The callback may use the catalogue.
+  Result<uint64_t> for_each_reference(const Gallery& gallery, uint64_t since,
+                                      const std::function<Status(const ReferenceView&)>& callback);
+  Result<GalleryStats> stats(const Gallery& gallery);
+
+  // Errors: already_exists; refused for an id that was revoked for this key, since the edge's
+  // secret follows from its id and would come back with it.
+  Status put_edge(std::string_view key_id, std::string_view edge_id, ByteView switching_key);
+  // Errors: not_found; refused when revoked.
+  Result<Edge> find_edge(std::string_view key_id, std::string_view edge_id);
+  // Deletes the switching key; fine if revoked before. Error: not_found. Returns whether the bytes
+  // are gone, as Erasure::bytes_gone.
+  Result<bool> revoke_edge(std::string_view key_id, std::string_view edge_id);
+
+  // For events that do not change the catalogue (those that do are recorded with the change).
+  // Empty or valid names only. Returns the new head.
+  Result<AuditHead> append_audit(const AuditEntry& entry);
+  // At most `count` (up to kMaxAuditRecordsPerRead) records that follow `after`.
+  Result<std::vector<AuditRecord>> read_audit(uint64_t after, size_t count);
+  // Recomputes the chain from the beginning. Error: corrupt, naming the first record that does not
+  // fit. A log rewritten as a whole, or cut at its end with its counter, verifies: keep the head
+  // elsewhere and compare.
+  Result<AuditHead> verify_audit_chain();
+
+  // Reads everything: the database's structure, every row's and every blob's digest, the chain.
+  // Error: corrupt, naming the first thing that is wrong.
+  Status check();
+
+ private:
+  struct State;
+  explicit Catalogue(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace bauta::store
