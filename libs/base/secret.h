@@ -1,5 +1,5 @@
-// Memory for secrets: locked against swapping, left out of core dumps and forks, wiped before
-// release.
+// Memory for secrets: locked against swapping, left out of core dumps and forks, between guard
+// pages, wiped before release.
 #pragma once
 
 #include <cstddef>
@@ -18,9 +18,14 @@ void wipe(std::span<uint8_t> bytes);
 // Equal or not, in time that depends on the size alone.
 bool equal_constant_time(std::span<const uint8_t> a, std::span<const uint8_t> b);
 
-// A fixed number of Elements in pages of their own. Cannot be copied, printed, compared or
-// serialised; moving leaves the source empty. Allocation beyond RLIMIT_MEMLOCK is an error, never a
-// silent fall-back to pages that can be swapped.
+// For a process that holds keys, before it reads the first one: no core dump, and no ptrace or
+// reading of /proc/PID/mem by other processes of the same user. Root can still do both.
+Status harden_process();
+
+// A fixed number of Elements in pages of their own, at an address divisible by 64, with pages
+// before and behind that stop the process when they are touched. Cannot be copied, printed,
+// compared or serialised; moving leaves the source empty. Allocation beyond RLIMIT_MEMLOCK is an
+// error, never a silent fall-back to pages that can be swapped.
 template <typename Element>
 class SecretArray {
   static_assert(std::is_trivially_copyable_v<Element>);
