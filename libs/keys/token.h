@@ -1,0 +1,77 @@
+// A PKCS#11 token that holds the keys: SoftHSM2 by default, any hardware module by its path.
+//
+// A key is a 256-bit object that is made inside the token and never leaves it in the clear. All
+// it does is answer derive(): a secret of 32 bytes per purpose and edge (docs/formats/
+// key-derivation.md), from which the caller expands what it needs.
+#pragma once
+
+#include <array>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/secret.h"
+#include "keys/pin.h"
+
+namespace bauta::keys {
+
+// The object's CKA_ID: 16 random bytes. Public; stands in every object made under the key.
+using KeyId = std::array<uint8_t, 16>;
+
+inline constexpr size_t kDerivedSize_bytes = 32;
+inline constexpr size_t kMaxPurposeSize_bytes = 64;
+inline constexpr size_t kMaxEdgeIdSize_bytes = 255;
+inline constexpr size_t kMaxKeyLabelSize_bytes = 128;
+
+struct TokenConfig {
+  std::filesystem::path module_path;        // the PKCS#11 module, a shared library
+  std::string label;                        // of the token, at most 32 bytes
+  PinSource pin;                            // of the token's user
+  std::filesystem::path softhsm_directory;  // only for the embedded token; else empty
+};
+
+struct TokenKey {
+  KeyId id;
+  std::string label;
+};
+
+// Thread-safe; calls run in parallel on sessions of their own. When the token is removed, or its
+// module is restarted, a call fails with `unavailable`, and the first call after its return logs
+// in again. After fork() the child must open a Token of its own.
+class Token {
+ public:
+  // Loads the module, finds the token by its label and logs in. Errors, each with a sentence of
+  // its own: not_found (no such module or token), refused (PIN wrong, locked or not set), mismatch
+  // (the token lacks a mechanism that is needed), unavailable (the module fails).
+  static Result<std::unique_ptr<Token>> open(const TokenConfig& config);
+  ~Token();
+  Token(const Token&) = delete;
+  Token& operator=(const Token&) = delete;
+
+  // The keys for derive() that the token holds, by label.
+  Result<std::vector<TokenKey>> list_keys();
+
+  // Makes a key inside the token: sensitive, for derive() alone, to be wrapped by nothing but a
+  // key that the token's security officer has marked as trusted. `label` is for people. Error
+  // no_space when the token is full.
+  Result<KeyId> create_key(std::string_view label);
+
+  // The secret of 32 bytes of this key for this purpose and edge; `edge_id` is empty for the
+  // tenant's own. Error not_found when the token does not hold the key.
+  Result<SecretBytes> derive(const KeyId& id, std::string_view purpose,
+                             std::string_view edge_id = {});
+
+  // Destroys the key: what was derived from it cannot be derived again. Error not_found when the
+  // token does not hold it.
+  Status destroy_key(const KeyId& id);
+
+ private:
+  class Connection;
+  explicit Token(std::unique_ptr<Connection> connection);
+  std::unique_ptr<Connection> connection_;
+};
+
+}  // namespace bauta::keys
