@@ -1,0 +1,48 @@
+// From the bytes of a photo to an aligned face, or to the reason why not.
+#pragma once
+
+#include <variant>
+
+#include "face/align.h"
+#include "face/detect.h"
+#include "face/quality.h"
+
+namespace bauta::face {
+
+struct FaceOptions {
+  ImageLimits limits;
+  QualityThresholds thresholds;
+  FaceChoice choice = FaceChoice::only;
+};
+
+struct FaceTimings {
+  double decode_ms = 0;
+  double detect_ms = 0;
+  double align_ms = 0;  // quality included
+  double total_ms() const { return decode_ms + detect_ms + align_ms; }
+};
+
+struct FoundFace {
+  AlignedFace aligned;
+  DetectedFace detected;  // in the photo
+  FaceQuality quality;
+};
+
+struct FaceOutcome {
+  std::variant<FoundFace, Refusal> outcome;
+  FaceTimings timings;
+
+  const FoundFace* face() const { return std::get_if<FoundFace>(&outcome); }
+  const Refusal* refusal() const { return std::get_if<Refusal>(&outcome); }
+};
+
+// Decode, detect, align, judge. A photo without a usable face is an outcome, not an error; errors
+// are decode_image's (the bytes are no image) and the detector's.
+Result<FaceOutcome> find_face(ByteView image_bytes, const Detector& detector,
+                              const FaceOptions& options = {});
+
+// The same for pixels that are at hand.
+Result<FaceOutcome> find_face(const Image& photo, const Detector& detector,
+                              const FaceOptions& options = {});
+
+}  // namespace bauta::face

@@ -1,0 +1,58 @@
+// Which photos are refused, and why: before a face is enrolled or compared.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "face/align.h"
+
+namespace bauta::face {
+
+// Persistent: stands in replies and the audit log. Append only.
+enum class RefusalReason : int {
+  no_face = 1,
+  several_faces = 2,
+  too_small = 3,
+  too_blurred = 4,
+  too_dark = 5,
+  too_bright = 6,
+};
+
+// Snake-case name, as printed in JSON.
+const char* refusal_reason_name(RefusalReason reason);
+
+// A photo that was read but cannot be used. The message is one sentence for the person in front of
+// the camera.
+struct Refusal {
+  RefusalReason reason = RefusalReason::no_face;
+  std::string message;
+};
+
+struct QualityThresholds {
+  double min_eye_distance = 20;  // pixels of the photo between the eyes
+  double min_sharpness = 0;      // see FaceQuality
+  double min_brightness = 0;
+  double max_brightness = 255;
+};
+
+struct FaceQuality {
+  double eye_distance = 0;  // pixels of the photo
+  double sharpness = 0;
+  double brightness = 0;  // mean grey level of the inner face, 0 to 255
+};
+
+// Which face of several is meant.
+enum class FaceChoice {
+  only,  // refuse when another face is at least half as large (by the side of its box) as the
+         // largest
+  largest_central,  // the largest, those far from the centre counting as smaller; for photos that
+                    // show one known person
+};
+
+FaceQuality measure_quality(const AlignedFace& face, std::span<const Point> landmarks);
+// The first reason to refuse, if there is one.
+std::optional<Refusal> refuse_quality(const FaceQuality& quality,
+                                      const QualityThresholds& thresholds);
+
+}  // namespace bauta::face
