@@ -95,7 +95,6 @@ install_packages() {
   local apt=(apt-get -q -y -o DPkg::Lock::Timeout=120 -o Acquire::Retries=2 -o Dpkg::Use-Pty=0)
   # A failed update is no error yet: the lists at hand, or the other sources, may be enough.
   "${as_root[@]}" "${apt[@]}" update >>"$log" 2>&1 9>&- || true
-  # shellcheck disable=SC2016  # expanded by the inner shell
   # apt makes its status descriptor non-blocking, so the packages' own output must not go there; sudo closes
   # descriptors above 2, so the two part only behind it.
   "${as_root[@]}" sh -c 'exec "$@" 3>&1 >>"$0" 2>&1' "$PWD/$log" \
