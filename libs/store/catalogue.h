@@ -71,9 +71,9 @@ struct Reference {
   int64_t created_at_ms = 0;
 };
 
+// Exists while it has at least one live reference.
 struct Subject {
   std::string name;
-  int64_t created_at_ms = 0;
   std::vector<Reference> references;  // by position
 };
 
@@ -89,8 +89,7 @@ struct ReferenceView {
 struct GalleryStats {
   uint64_t subjects = 0;
   uint64_t references = 0;      // live ones
-  uint64_t erased = 0;          // positions that hold nothing now
-  uint64_t positions = 0;       // one past the highest ever assigned
+  uint64_t erased = 0;          // positions below the highest ever assigned that hold nothing now
   uint64_t original_bytes = 0;  // of the live references
 };
 
@@ -227,11 +226,13 @@ class Catalogue {
   // For events that do not change the catalogue (those that do are recorded with the change).
   // Empty or valid names only. Returns the new head.
   Result<AuditHead> append_audit(const AuditEntry& entry);
+  // The last record, without verifying the ones before it.
+  Result<AuditHead> audit_head();
   // At most `count` (up to kMaxAuditRecordsPerRead) records that follow `after`.
   Result<std::vector<AuditRecord>> read_audit(uint64_t after, size_t count);
-  // Recomputes the chain from the beginning. Error: corrupt, naming the first record that does not
-  // fit. A log rewritten as a whole, or cut at its end with its counter, verifies: keep the head
-  // elsewhere and compare.
+  // Recomputes the chain from the beginning and returns its last record. Error: corrupt, naming the
+  // first record that does not fit. A log that was rewritten as a whole, or cut at its end together
+  // with its counter, still fits: keep the head elsewhere and compare.
   Result<AuditHead> verify_audit_chain();
 
   // Reads everything: the database's structure, every row's and every blob's digest, the chain.

@@ -1,0 +1,157 @@
+// Erasure in two durable steps. First the rows are taken out of use: one transaction, after which
+// nothing returns them. Then their bytes are removed: the payloads are deleted (secure_delete
+// overwrites their pages), the write-ahead log, which still holds the pages as they were, is moved
+// into the database and emptied, and only then the rows become `erased` and their positions free.
+// The second part can be interrupted anywhere and is taken up again by whoever opens the catalogue.
+#include <optional>
+
+#include "store/state.h"
+
+namespace bauta::store {
+namespace {
+
+constexpr int64_t kPayloadsPerTransaction = 64;
+
+Result<std::vector<int64_t>> read_ids(Connection& connection, std::string_view sql,
+                                      std::initializer_list<Value> values = {}) {
+  BAUTA_TRY(Statement rows, connection.prepare(sql, values));
+  std::vector<int64_t> ids;
+  while (true) {
+    BAUTA_TRY(const bool row, rows.step());
+    if (!row) return ids;
+    ids.push_back(rows.integer(0));
+  }
+}
+
+// Deletes payloads of erasing rows of one table, a transaction's worth at a time.
+Status delete_payloads(Connection& connection, std::string_view table) {
+  while (true) {
+    BAUTA_TRY(Transaction transaction, Transaction::begin(connection));
+    BAUTA_TRY(const auto ids,
+              read_ids(connection,
+                       fmt::format("SELECT id FROM {} WHERE state = 2 AND payload IS NOT NULL "
+                                   "LIMIT ?1",
+                                   table),
+                       {kPayloadsPerTransaction}));
+    if (ids.empty()) return {};
+    for (const int64_t id : ids) {
+      BAUTA_CHECK(connection.run(
+          fmt::format("DELETE FROM payload WHERE id = (SELECT payload FROM {} WHERE id = ?1)",
+                      table),
+          {id}));
+      BAUTA_CHECK(
+          connection.run(fmt::format("UPDATE {} SET payload = NULL WHERE id = ?1", table), {id}));
+    }
+    BAUTA_CHECK(transaction.commit());
+  }
+}
+
+Result<std::vector<int64_t>> rows_without_payload(Connection& connection, std::string_view table) {
+  return read_ids(connection,
+                  fmt::format("SELECT id FROM {} WHERE state = 2 AND payload IS NULL", table));
+}
+
+Status mark_erased(Connection& connection, std::string_view table,
+                   const std::vector<int64_t>& ids) {
+  for (const int64_t id : ids)
+    BAUTA_CHECK(connection.run(
+        fmt::format("UPDATE {} SET state = 3 WHERE id = ?1 AND state = 2", table), {id}));
+  return {};
+}
+
+// A deleted gallery has no name; its row and its positions stay until the bytes are gone.
+Status drop_deleted_galleries(Connection& connection) {
+  BAUTA_TRY(const auto galleries,
+            read_ids(connection,
+                     "SELECT id FROM gallery g WHERE name IS NULL AND NOT EXISTS "
+                     "(SELECT 1 FROM reference r WHERE r.state = 2 AND r.gallery = g.id)"));
+  for (const int64_t id : galleries) {
+    BAUTA_CHECK(connection.run("DELETE FROM reference WHERE gallery = ?1", {id}));
+    BAUTA_CHECK(connection.run("DELETE FROM gallery WHERE id = ?1", {id}));
+  }
+  return {};
+}
+
+// Takes the gallery's references, or those of one subject, out of use and returns their number.
+Result<uint64_t> retire_references(Connection& connection, const Gallery& gallery,
+                                   std::optional<std::string_view> subject) {
+  BAUTA_TRY(const uint64_t generation, advance_generation(connection, gallery));
+  const auto sql = fmt::format(
+      "UPDATE reference SET state = 2, generation = ?2, subject = NULL, original_bytes = 0, "
+      "original_digest = NULL, digest = NULL WHERE gallery = ?1 AND state = 1 {}",
+      subject ? "AND subject = ?3" : "");
+  const Value generation_value = static_cast<int64_t>(generation);
+  BAUTA_CHECK(subject ? connection.run(sql, {gallery.id, generation_value, *subject})
+                      : connection.run(sql, {gallery.id, generation_value}));
+  return static_cast<uint64_t>(connection.changed_rows());
+}
+
+}  // namespace
+
+Result<bool> wipe_erased(Connection& connection) {
+  BAUTA_TRY(const int64_t anything,
+            connection.query_integer("SELECT EXISTS (SELECT 1 FROM reference WHERE state = 2) "
+                                     "OR EXISTS (SELECT 1 FROM edge WHERE state = 2) "
+                                     "OR EXISTS (SELECT 1 FROM gallery WHERE name IS NULL)"));
+  if (anything == 0) return true;
+  BAUTA_CHECK(delete_payloads(connection, "reference"));
+  BAUTA_CHECK(delete_payloads(connection, "edge"));
+  // Read before the log is emptied: a payload that another process deletes after that is its own
+  // concern.
+  BAUTA_TRY(const auto references, rows_without_payload(connection, "reference"));
+  BAUTA_TRY(const auto edges, rows_without_payload(connection, "edge"));
+  BAUTA_TRY(const bool emptied, connection.truncate_log());
+  if (!emptied) return false;
+  BAUTA_TRY(Transaction transaction, Transaction::begin(connection));
+  BAUTA_CHECK(mark_erased(connection, "reference", references));
+  BAUTA_CHECK(mark_erased(connection, "edge", edges));
+  BAUTA_CHECK(drop_deleted_galleries(connection));
+  BAUTA_CHECK(transaction.commit());
+  return true;
+}
+
+bool wipe_if_possible(Connection& connection) {
+  const auto wiped = wipe_erased(connection);
+  return wiped.ok() && *wiped;
+}
+
+Result<Erasure> Catalogue::erase_subject(const Gallery& gallery, std::string_view subject) {
+  BAUTA_CHECK(check_name("subject", subject));
+  std::lock_guard lock(state_->mutex);
+  Connection& connection = state_->connection;
+  Erasure erasure;
+  {
+    BAUTA_TRY(Transaction transaction, Transaction::begin(connection));
+    BAUTA_TRY(erasure.references, retire_references(connection, gallery, subject));
+    if (erasure.references == 0) return not_enrolled(gallery, subject);
+    BAUTA_CHECK(append_audit_record(connection, {AuditEvent::erasure, AuditOutcome::accepted,
+                                                 gallery.name, std::string(subject)}));
+    BAUTA_CHECK(transaction.commit());
+  }
+  erasure.bytes_gone = wipe_if_possible(connection);
+  return erasure;
+}
+
+Result<Erasure> Catalogue::delete_gallery(std::string_view name) {
+  BAUTA_TRY(const Gallery gallery, find_gallery(name));
+  std::lock_guard lock(state_->mutex);
+  Connection& connection = state_->connection;
+  Erasure erasure;
+  {
+    BAUTA_TRY(Transaction transaction, Transaction::begin(connection));
+    BAUTA_TRY(erasure.references, retire_references(connection, gallery, std::nullopt));
+    BAUTA_CHECK(connection.run("UPDATE gallery SET name = NULL WHERE id = ?1", {gallery.id}));
+    BAUTA_CHECK(append_audit_record(
+        connection, {AuditEvent::gallery_deleted, AuditOutcome::accepted, gallery.name, ""}));
+    BAUTA_CHECK(transaction.commit());
+  }
+  erasure.bytes_gone = wipe_if_possible(connection);
+  return erasure;
+}
+
+Result<bool> Catalogue::finish_erasures() {
+  std::lock_guard lock(state_->mutex);
+  return wipe_erased(state_->connection);
+}
+
+}  // namespace bauta::store

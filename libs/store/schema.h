@@ -1,0 +1,32 @@
+// The catalogue's tables and how a file is brought to the newest version of them.
+#pragma once
+
+#include <span>
+
+#include "store/sqlite.h"
+
+namespace bauta::store {
+
+// Persistent: the `state` column of `reference` and `edge`. Append only.
+enum class RowState : int64_t {
+  live = 1,
+  erasing = 2,  // out of use; its bytes may still lie in the files
+  erased = 3,   // its bytes are gone
+};
+
+// In front of every payload's bytes: SQLite keeps the beginning of a long row in the B-tree page
+// and may leave a copy of it behind when it balances pages. A page holds less than this, so what
+// is left behind is zeros; the bytes themselves lie in overflow pages, which secure_delete wipes.
+inline constexpr int64_t kPageBytes = 4096;
+inline constexpr int64_t kPaddingBytes = kPageBytes;
+
+// Step i is the SQL that takes a file from schema version i to i + 1. A step that has been
+// released is never changed.
+std::span<const char* const> schema_steps();
+
+// Checks that the file is empty or a catalogue of at most version steps.size(), then sets the
+// connection up and applies the missing steps, each in a transaction of its own.
+// Errors: mismatch, a newer schema or another program's database; nothing is changed then.
+Status prepare_catalogue(Connection& connection, std::span<const char* const> steps);
+
+}  // namespace bauta::store

@@ -1,0 +1,54 @@
+// What the parts of the catalogue's implementation share.
+#pragma once
+
+#include <algorithm>
+#include <mutex>
+
+#include "store/catalogue.h"
+#include "store/schema.h"
+
+namespace bauta::store {
+
+struct Catalogue::State {
+  Connection connection;
+  std::mutex mutex;  // one operation at a time on the connection
+};
+
+int64_t now_ms();
+
+// SHA-256 over the columns of a row that do not change while it is live, with lengths and a tag of
+// the table, so that a row damaged on disk is noticed when it is read.
+Digest gallery_digest(const Gallery& gallery);
+Digest reference_digest(int64_t gallery_id, std::string_view subject, const Reference& reference,
+                        ByteView original_digest);
+Digest edge_digest(const Edge& edge);
+
+inline bool equals(ByteView stored, const Digest& computed) {
+  return std::equal(stored.begin(), stored.end(), computed.begin(), computed.end());
+}
+
+// The error for a row or blob that fails its digest, e.g. what = "reference 7 of gallery doors".
+Error damaged(const Connection& connection, std::string_view what);
+Error gallery_gone(const Gallery& gallery);
+Error not_enrolled(const Gallery& gallery, std::string_view subject);
+
+// Stores bytes behind their padding and returns the row's id.
+Result<int64_t> insert_payload(Connection& connection, ByteView bytes);
+
+// The functions below run inside the caller's transaction.
+
+// Error: not_found when the gallery was deleted.
+Result<uint64_t> read_generation(Connection& connection, const Gallery& gallery);
+// Moves the gallery on to its next generation and returns it.
+Result<uint64_t> advance_generation(Connection& connection, const Gallery& gallery);
+// Names in the entry are checked by the caller.
+Result<AuditHead> append_audit_record(Connection& connection, const AuditEntry& entry);
+Result<AuditHead> read_audit_head(Connection& connection);
+
+// Outside a transaction. Deletes the payloads of rows that are `erasing`, empties the log and marks
+// the rows `erased`. False: the log could not be emptied and the rows are `erasing` still.
+Result<bool> wipe_erased(Connection& connection);
+// The same after an erasure that is already durable: false also when it failed.
+bool wipe_if_possible(Connection& connection);
+
+}  // namespace bauta::store
