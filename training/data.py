@@ -1,0 +1,133 @@
+"""Aligned face crops as arrays, with the teacher's embedding of each.
+
+`python3 -m training.data --faces DIR --out DIR [--processes N]` reads DIR/train/manifest.csv and the
+tar shards beside it (112x112 RGB crops, one folder per identity) and writes
+
+  crops.npy       uint8  [count, 72, 72, 3]  RGB, the crop scaled by area averaging
+  teacher.npy     float16 [count, 128]       the teacher's embedding, of length 1
+  labels.npy      int32  [count]             index into identities.txt
+  identities.txt  one identity a line
+
+A network sees the central 64x64 pixels of the 72x72; the margin feeds shifts, turns and scalings.
+"""
+
+import argparse
+import csv
+import multiprocessing
+import pathlib
+import tarfile
+
+import cv2
+import numpy as np
+
+CROP_SIDE = 112
+PACKED_SIDE = 72
+INPUT_SIDE = 64
+MARGIN = (PACKED_SIDE - INPUT_SIDE) // 2
+TEACHER_FILE = "models/mobilefacenet_foamliu.onnx"
+TEACHER_DIMENSION = 128
+_TEACHER_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
+_TEACHER_DEVIATION = np.array([0.229, 0.224, 0.225], np.float32)
+
+
+def shrink(crop):
+    """The 72x72 version of an aligned 112x112 crop."""
+    return cv2.resize(crop, (PACKED_SIDE, PACKED_SIDE), interpolation=cv2.INTER_AREA)
+
+
+class Teacher:
+    """MobileFaceNet, run by cv2.dnn: an aligned 112x112 RGB crop to a unit vector of 128."""
+
+    def __init__(self, faces_directory):
+        self._network = cv2.dnn.readNetFromONNX(str(pathlib.Path(faces_directory) / TEACHER_FILE))
+
+    def embed(self, crop):
+        pixels = (crop.astype(np.float32) / 255 - _TEACHER_MEAN) / _TEACHER_DEVIATION
+        self._network.setInput(pixels.transpose(2, 0, 1)[None])
+        embedding = self._network.forward()[0]
+        return embedding / np.linalg.norm(embedding)
+
+
+def read_manifest(faces_directory):
+    """Rows of the manifest: dictionaries with path, identity, origin, shard."""
+    with open(pathlib.Path(faces_directory) / "train" / "manifest.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def read_crops(faces_directory, rows):
+    """Yields (row index, encoded image) of each manifest row, shard by shard."""
+    index_of_path = {row["path"]: index for index, row in enumerate(rows)}
+    for shard in sorted((pathlib.Path(faces_directory) / "train").glob("faces-*.tar")):
+        with tarfile.open(shard) as archive:
+            for member in archive:
+                if member.name in index_of_path:
+                    yield index_of_path[member.name], archive.extractfile(member).read()
+
+
+def decode(encoded):
+    image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)
+    if image is None or image.shape != (CROP_SIDE, CROP_SIDE, 3):
+        raise ValueError(f"A crop is not a {CROP_SIDE}x{CROP_SIDE} colour image.")
+    return np.ascontiguousarray(image[:, :, ::-1])
+
+
+_teacher = None
+
+
+def _start_worker(faces_directory):
+    global _teacher
+    cv2.setNumThreads(1)
+    _teacher = Teacher(faces_directory)
+
+
+def _shrink_and_embed(indexed):
+    index, encoded = indexed
+    crop = decode(encoded)
+    return index, shrink(crop), _teacher.embed(crop)
+
+
+def pack(faces_directory, out_directory, processes):
+    out = pathlib.Path(out_directory)
+    out.mkdir(parents=True, exist_ok=True)
+    rows = read_manifest(faces_directory)
+    identities = sorted({row["identity"] for row in rows})
+    number = {identity: index for index, identity in enumerate(identities)}
+    shape = (len(rows), PACKED_SIDE, PACKED_SIDE, 3)
+    crops = np.lib.format.open_memmap(out / "crops.npy", "w+", np.uint8, shape)
+    embeddings = np.zeros((len(rows), TEACHER_DIMENSION), np.float16)
+    with multiprocessing.Pool(processes, _start_worker, (faces_directory,)) as pool:
+        packed = pool.imap_unordered(_shrink_and_embed, read_crops(faces_directory, rows), 32)
+        for done, (index, crop, embedding) in enumerate(packed, 1):
+            crops[index], embeddings[index] = crop, embedding
+            if done % 4000 == 0:
+                print(f"{done} of {len(rows)} crops", flush=True)
+    if not embeddings.any(axis=1).all():
+        raise ValueError("The manifest names crops that no shard holds.")
+    crops.flush()
+    np.save(out / "labels.npy", np.array([number[row["identity"]] for row in rows], np.int32))
+    (out / "identities.txt").write_text("\n".join(identities) + "\n")
+    np.save(out / "teacher.npy", embeddings)
+
+
+class Faces:
+    """The packed arrays, mapped into memory."""
+
+    def __init__(self, directory):
+        directory = pathlib.Path(directory)
+        self.crops = np.load(directory / "crops.npy", mmap_mode="r")
+        self.teacher = np.load(directory / "teacher.npy")
+        self.labels = np.load(directory / "labels.npy")
+        self.identities = (directory / "identities.txt").read_text().split()
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Pack crops and teacher embeddings into arrays.")
+    parser.add_argument("--faces", required=True)
+    parser.add_argument("--out", required=True)
+    parser.add_argument("--processes", type=int, default=2)
+    arguments = parser.parse_args()
+    pack(arguments.faces, arguments.out, arguments.processes)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+import json
+import math
+import pathlib
+import tempfile
+import unittest
+
+import numpy as np
+import torch
+
+from training import augment, lfw, losses, train
+from training.data import PACKED_SIDE
+
+
+def write_packed(directory, identities=40, crops_each=3):
+    """Random pictures: an identity is a colour, its teacher embedding a random direction."""
+    generator = np.random.default_rng(1)
+    labels = np.repeat(np.arange(identities, dtype=np.int32), crops_each)
+    colours = generator.integers(40, 215, (identities, 1, 1, 3))
+    noise = generator.integers(-20, 20, (len(labels), PACKED_SIDE, PACKED_SIDE, 3))
+    np.save(directory / "crops.npy", (colours[labels] + noise).astype(np.uint8))
+    np.save(directory / "labels.npy", labels)
+    directions = generator.normal(size=(identities, 128))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    np.save(directory / "teacher.npy", directions[labels].astype(np.float16))
+    (directory / "identities.txt").write_text("".join(f"person_{i}\n" for i in range(identities)))
+
+
+class Training(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        write_packed(self.folder)
+        torch.manual_seed(1)
+        np.random.seed(1)
+
+    def arguments(self, epochs):
+        return train.parse_arguments([
+            "--packed", str(self.folder), "--run", str(self.folder / "run"), "--channels", "4",
+            "--convolutions", "2", "--batch", "19", "--epochs", str(epochs)])
+
+    def test_a_run_learns_and_resumes_where_it_stopped(self):
+        run = train.Run(self.arguments(epochs=20))
+        first = run.take_step()[0]
+        run.go()
+        self.assertEqual(run.step, run.steps)
+        last = json.loads((self.folder / "run" / "progress.jsonl").read_text().splitlines()[-1])
+        self.assertGreater(last["held_out"]["teacher_cosine"], -1)
+        resumed = train.Run(self.arguments(epochs=21))
+        self.assertEqual(resumed.step, run.step)
+        self.assertLess(resumed.take_step()[0], first)
+        for mine, kept in zip(run.average.parameters(), train.Run(
+                self.arguments(epochs=20)).average.parameters()):
+            self.assertTrue(torch.equal(mine, kept))
+
+    def test_the_split_keeps_identities_apart(self):
+        run = train.Run(self.arguments(epochs=1))
+        trained = set(run.faces.labels[run.split.train])
+        held_out = set(run.faces.labels[run.split.held_out])
+        self.assertTrue(trained and held_out)
+        self.assertFalse(trained & held_out)
+        excluded = train.split_by_identity(run.faces, ["person_3"])
+        self.assertNotIn(3, run.faces.labels[excluded.train])
+
+    def test_learning_rate_rises_stays_and_falls(self):
+        rates = [train.learning_rate(step, 10000, 1.0, 0.4) for step in (0, 5000, 8000, 9999)]
+        self.assertLess(rates[0], 0.01)
+        self.assertEqual(rates[1], 1.0)
+        self.assertAlmostEqual(rates[2], 0.5)
+        self.assertLess(rates[3], 0.001)
+
+
+class Augmentation(unittest.TestCase):
+    def test_without_variation_it_is_the_centre_up_to_a_flip(self):
+        torch.manual_seed(1)
+        crops = np.random.default_rng(1).integers(0, 255, (6, 72, 72, 3), np.uint8)
+        varied = augment.vary(crops, 0, 0, 0, 0)
+        centre = augment.centre(crops)
+        for image, expected in zip(varied, centre):
+            difference = min((image - expected).abs().max(), (image.flip(2) - expected).abs().max())
+            self.assertLess(difference, 1e-3)
+
+
+class Losses(unittest.TestCase):
+    def test_margin_makes_the_true_class_harder(self):
+        torch.manual_seed(1)
+        embeddings, labels = torch.randn(8, 16), torch.arange(8)
+        centres = torch.randn(8, 16)
+        plain = losses.IdentityLoss(centres, margin=0.0)(embeddings, labels)
+        self.assertGreater(losses.IdentityLoss(centres, margin=0.3)(embeddings, labels), plain)
+
+    def test_perfect_embeddings_cost_nothing(self):
+        teacher = torch.nn.functional.normalize(torch.randn(4, 8))
+        self.assertAlmostEqual(losses.distillation_loss(3 * teacher, teacher).item(), 0, places=5)
+        self.assertAlmostEqual(losses.length_penalty(teacher).item(), 0, places=5)
+
+    def test_centres_are_sums_by_identity(self):
+        teacher = torch.tensor([[1.0, 0], [0, 2], [3, 0]])
+        centres = losses.identity_centres(teacher, torch.tensor([1, 0, 1]), 2)
+        self.assertEqual(centres.tolist(), [[0, 2], [4, 0]])
+
+
+class Measures(unittest.TestCase):
+    def test_equal_error_rate_of_overlapping_scores(self):
+        scores = np.array([4.0, 3, 1, 2, 0, -1])
+        same = np.array([True, True, True, False, False, False])
+        self.assertAlmostEqual(lfw.equal_error_rate(scores, same), 1 / 3)
+        self.assertAlmostEqual(lfw.true_accept_rate(scores, same, 0.0), 2 / 3)
+
+    def test_threshold_separates(self):
+        scores, same = np.array([0.1, 0.9, 0.8, 0.2]), np.array([False, True, True, False])
+        self.assertEqual(lfw.best_threshold(scores, same), 0.8)
+
+    def test_folds_are_scored_by_the_threshold_of_the_others(self):
+        same = np.tile(np.repeat([True, False], 300), 2)
+        scores = same.astype(float)
+        self.assertTrue((lfw.fold_accuracies(scores, same) == 1).all())
+        scores[:600] += math.pi
+        self.assertTrue((lfw.fold_accuracies(scores, same) == 0.5).all())
+
+
+if __name__ == "__main__":
+    unittest.main()
