@@ -40,6 +40,11 @@ void ByteWriter::f64(double value) {
   u64(std::bit_cast<uint64_t>(value));
 }
 
+// Not inline: g++ 12 warns of an overflow that is none when it inlines the insertion.
+void ByteWriter::raw(ByteView bytes) {
+  bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
+}
+
 void ByteWriter::text(std::string_view value) {
   u32(static_cast<uint32_t>(value.size()));
   raw(as_bytes(value));

@@ -35,7 +35,7 @@ class ByteWriter {
   void u32(uint32_t value) { little_endian(value); }
   void u64(uint64_t value) { little_endian(value); }
   void f64(double value);
-  void raw(ByteView bytes) { bytes_.insert(bytes_.end(), bytes.begin(), bytes.end()); }
+  void raw(ByteView bytes);
   // u32 length, then the bytes.
   void text(std::string_view value);
 

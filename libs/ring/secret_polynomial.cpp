@@ -152,4 +152,22 @@ void multiply_in_place(SecretValues& target, const SecretValues& factor) {
   }
 }
 
+void multiply_in_place(SecretValues& target, const EvaluationPolynomial& factor) {
+  BAUTA_ASSERT(factor.basis().starts_with(target.basis()));
+  for (size_t i = 0; i < target.limb_count(); ++i) {
+    const Limb limb = target.limb(i);
+    kernels().multiply(limb.data(), limb.data(), factor.limb(i).data(), limb.size(),
+                       target.basis().constants(i));
+  }
+}
+
+void add_in_place(SecretCoefficients& target, const CoefficientPolynomial& addend) {
+  BAUTA_ASSERT(addend.basis().starts_with(target.basis()));
+  for (size_t i = 0; i < target.limb_count(); ++i) {
+    const Limb limb = target.limb(i);
+    kernels().add(limb.data(), limb.data(), addend.limb(i).data(), limb.size(),
+                  target.basis().constants(i));
+  }
+}
+
 }  // namespace bauta::ring

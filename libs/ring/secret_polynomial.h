@@ -68,5 +68,9 @@ void multiply_add(EvaluationPolynomial& target, const EvaluationPolynomial& a,
 void add_in_place(EvaluationPolynomial& target, const SecretValues& secret);
 // target *= factor. E.g. s to s^2.
 void multiply_in_place(SecretValues& target, const SecretValues& factor);
+// The steps of a decryption: the public half times the secret, plus the other half. The public
+// polynomial may have more limbs.
+void multiply_in_place(SecretValues& target, const EvaluationPolynomial& factor);
+void add_in_place(SecretCoefficients& target, const CoefficientPolynomial& addend);
 
 }  // namespace bauta::ring

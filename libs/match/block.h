@@ -1,0 +1,69 @@
+// One block of references, summed first (docs/formats/gallery.md).
+//
+// With width r, folding m and g_u = 1 + 2(r/m)u for u < m, the reference ciphertexts c_j at the
+// coefficients j < N*m/r make
+//     U_u = sum over j of X^(j / g_u) * c_j       (exponents modulo 2N; exact, so that it can be
+//     undone) K_u = KeySwitch(sigma_{g_u}(U_u)),          which encrypts sum X^j *
+//     sigma_{g_u}(k_j).
+// With Q_u = sigma_{g_u}(probe), coefficient j of sum over u of Q_u * K_u is m * <probe, reference
+// j>.
+#pragma once
+
+#include <bitset>
+#include <vector>
+
+#include "match/evaluation_keys.h"
+#include "match/score_request.h"
+
+namespace bauta::match {
+
+inline constexpr size_t kMinFolding = 4;
+
+// The smallest folding whose blocks have this coefficient.
+size_t folding_for(const Parameters& parameters, size_t coefficient);
+
+// The ciphertexts of a probe under the automorphisms of one folding.
+using ProbeImages = std::vector<ckks::EvaluationCiphertext>;
+
+class Block {
+ public:
+  // Empty. Precondition: folding is a power of two from 1 to the width.
+  Block(const Parameters& parameters, size_t folding);
+
+  size_t folding() const { return folding_; }
+  // Coefficients below this can be used.
+  size_t capacity() const { return kDegree * folding_ / parameters_.width(); }
+  bool contains(size_t coefficient) const { return live_[coefficient]; }
+  size_t references() const { return live_.count(); }
+  LivePositions live_positions() const;
+
+  // Preconditions: coefficient < capacity(), free for add and taken for subtract; the reference
+  // that is subtracted is the one that was added. Two limbs, tenant key.
+  void add(size_t coefficient, const ckks::CoefficientCiphertext& reference);
+  void subtract(size_t coefficient, const ckks::CoefficientCiphertext& reference);
+
+  // Makes the K_u if the sums have changed since: folding() key switches. Errors: those of
+  // EvaluationKeys::galois_keys.
+  Status prepare(const EvaluationKeys& keys, ThreadPool* pool = nullptr);
+
+  // Precondition: prepared, and the images are those of this folding.
+  ckks::ProductCiphertext compare(const ProbeImages& images, ThreadPool* pool = nullptr) const;
+
+  // Bit for bit.
+  friend bool operator==(const Block& a, const Block& b);
+
+ private:
+  struct Part {
+    uint32_t element;                           // g_u
+    ring::CoefficientPolynomial sum0, sum1;     // U_u
+    ring::EvaluationPolynomial image0, image1;  // K_u
+  };
+
+  Parameters parameters_;
+  size_t folding_;
+  std::bitset<kDegree> live_;
+  std::vector<Part> parts_;
+  bool prepared_ = false;
+};
+
+}  // namespace bauta::match

@@ -1,0 +1,69 @@
+// The encrypted gallery of the authentication server: blocks of references, searched without
+// anything being decrypted.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "match/block.h"
+
+namespace bauta::match {
+
+// 4,194,304 references.
+inline constexpr uint64_t kMaxSlots = kMaxBlocks * kDegree;
+
+// Reads the original of a slot from the store.
+using ReadStoredReference = std::function<Result<StoredReference>(uint64_t slot)>;
+
+// A reference lies in a slot that the caller chooses and that it keeps for life: block slot / N,
+// coefficient slot % N. Not thread-safe.
+//
+// A block is folded no wider than its highest slot needs (at least kMinFolding): m ciphertexts of
+// 128 KiB, m key switches per probe. An insertion beyond lays it out anew, from the originals.
+class Gallery {
+ public:
+  // read_stored is called by insert (when a block is laid out anew) and by erase.
+  Gallery(std::shared_ptr<const EvaluationKeys> keys, ReadStoredReference read_stored,
+          ThreadPool* pool = nullptr);
+
+  // The lowest slot that holds nothing.
+  uint64_t first_free_slot() const;
+  bool contains(uint64_t slot) const;
+  size_t references() const;
+  size_t block_count() const { return blocks_.size(); }
+  size_t memory_bytes() const;
+
+  // Lays blocks out for slots below this from the start; for loading a whole gallery.
+  void reserve(uint64_t slots);
+
+  // Errors: already_exists (slot taken), mismatch (another key), no_space (slot at or beyond
+  // kMaxSlots), and those of read_stored. On error nothing changed.
+  Status insert(uint64_t slot, const StoredReference& reference);
+
+  // Takes a reference out exactly: the block is then bit for bit one that never held it.
+  // Errors: not_found, mismatch, and those of read_stored. On error nothing changed.
+  Status erase(uint64_t slot);
+
+  // Brings every block up to date, so that the next search pays for nothing but the search.
+  Status prepare();
+
+  // Compares the probe with every reference, after prepare(). Errors: not_found when the gallery is
+  // empty; mismatch for a probe of another key.
+  Result<Search> search(const SwitchedProbe& probe);
+
+ private:
+  Status make_room(uint64_t slot);
+
+  std::shared_ptr<const EvaluationKeys> keys_;
+  ReadStoredReference read_stored_;
+  ThreadPool* pool_;
+  std::vector<Block> blocks_;
+};
+
+// 1:1: compares the probe with one reference, from its original alone. The slot is only handed
+// through to the search's map. Error: mismatch.
+Result<Search> compare_one(const EvaluationKeys& keys, const SwitchedProbe& probe, uint64_t slot,
+                           const StoredReference& reference);
+
+}  // namespace bauta::match

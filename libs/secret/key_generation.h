@@ -1,0 +1,27 @@
+// Makes the public keys that ckks/keys.h describes.
+#pragma once
+
+#include "ckks/keys.h"
+#include "secret/randomness.h"
+#include "secret/secret_key.h"
+
+namespace bauta::secret {
+
+// All need a few times 4N bytes of locked memory per modulus while they run. Errors:
+// invalid_argument for a shape that check_shape refuses; unavailable when memory cannot be locked.
+
+// From another secret of the same parameters, e.g. an edge's.
+Result<ckks::SwitchingKey> generate_switching_key(const SecretKey& from, const SecretKey& to,
+                                                  const ckks::KeySwitchShape& shape,
+                                                  Randomness& randomness = Randomness::system());
+
+// element: odd, below 2N.
+Result<ckks::GaloisKey> generate_galois_key(const SecretKey& key, uint32_t element,
+                                            const ckks::KeySwitchShape& shape,
+                                            Randomness& randomness = Randomness::system());
+
+Result<ckks::RelinearizationKey> generate_relinearization_key(
+    const SecretKey& key, const ckks::KeySwitchShape& shape,
+    Randomness& randomness = Randomness::system());
+
+}  // namespace bauta::secret
