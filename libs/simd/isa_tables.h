@@ -3,7 +3,7 @@
 // on a processor that has the instructions.
 #pragma once
 
-#include "simd/kernels.h"
+#include "simd/kernel_table.h"
 
 namespace bauta::simd {
 

@@ -30,7 +30,7 @@ const Kernels* kernels_for(Isa isa) {
       return nullptr;
     case Isa::avx512:
 #if defined(BAUTA_SIMD_AVX512)
-      if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq"))
+      if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("popcnt"))
         return &avx512_kernels();
 #endif
       return nullptr;

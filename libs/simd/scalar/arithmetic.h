@@ -7,7 +7,7 @@
 
 #include <cstdint>
 
-#include "simd/kernels.h"
+#include "simd/kernel_table.h"
 
 namespace bauta::simd::scalar {
 
