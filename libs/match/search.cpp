@@ -1,0 +1,97 @@
+#include "match/search.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/random.h"
+#include "ring/automorphism.h"
+#include "ring/limb_loop.h"
+
+namespace bauta::match {
+namespace {
+
+// Relinearises, brings the scale m*Dq*Dk of folding m to r*Dq*Dk, and drops the second limb.
+ckks::CoefficientCiphertext reduce_product(const EvaluationKeys& keys,
+                                           ckks::ProductCiphertext&& product, size_t folding) {
+  const Parameters& parameters = keys.parameters();
+  const ckks::PolynomialPair pair =
+      keys.switcher().switch_key(product.c2, keys.relinearization_key().key);
+  add_in_place(product.c0, pair.u0);
+  add_in_place(product.c1, pair.u1);
+  const auto missing = static_cast<uint32_t>(parameters.width() / folding);
+  const uint32_t factors[] = {missing, missing};
+  multiply_constant_in_place(product.c0, factors);
+  multiply_constant_in_place(product.c1, factors);
+  const ring::Basis moduli = parameters.ring().ciphertext_moduli();
+  const ring::RoundedDivision drop_limb(moduli.prefix(1), moduli.slice(1, 1));
+  return {drop_limb.apply(to_coefficient(std::move(product.c0))),
+          drop_limb.apply(to_coefficient(std::move(product.c1))), parameters.score_scale(),
+          product.key_id};
+}
+
+// Adds the offset to every live coefficient and a fresh uniform residue to every other one.
+void mask_scores(const Parameters& parameters, const LivePositions& live,
+                 ring::CoefficientPolynomial& scores) {
+  const ring::Modulus& modulus = scores.basis().modulus(0);
+  std::vector<uint32_t> masks(kDegree);
+  ring::sample_uniform(ring::fresh_public_seed(), "bauta score masks", 0, modulus, masks);
+  const auto offset = static_cast<uint32_t>(std::lround(kScoreOffset * parameters.score_scale()));
+  const ring::Limb limb = scores.limb(0);
+  for (size_t j = 0; j < kDegree; ++j)
+    limb[j] = modulus.add(limb[j], is_live(live, j) ? offset : masks[j]);
+}
+
+LivePositions rotated(const LivePositions& live, size_t rotation) {
+  LivePositions moved{};
+  for (size_t j = 0; j < kDegree; ++j)
+    if (is_live(live, j)) set_live(moved, (j + rotation) % kDegree);
+  return moved;
+}
+
+}  // namespace
+
+Result<ProbeImages> make_probe_images(const EvaluationKeys& keys, const SwitchedProbe& probe,
+                                      size_t folding, ThreadPool* pool) {
+  BAUTA_TRY(const auto galois_keys, keys.galois_keys(folding));
+  const ckks::CoefficientCiphertext& ciphertext = probe.ciphertext;
+  const ckks::Decomposition digits = keys.switcher().decompose(ciphertext.c1, pool);
+  ProbeImages images(folding);
+  images[0] = to_evaluation(ciphertext.clone(), pool);
+  ring::for_each_limb(folding - 1, pool, [&](size_t index) {
+    const size_t u = index + 1;
+    ckks::PolynomialPair pair =
+        keys.switcher().divide_by_special(keys.switcher().apply_key(digits, galois_keys[u]->key));
+    add_in_place(pair.u0, images[0].c0);
+    const uint32_t element = galois_keys[u]->element;
+    images[u] = {apply_automorphism(pair.u0, element), apply_automorphism(pair.u1, element),
+                 ciphertext.scale, ciphertext.key_id};
+  });
+  return images;
+}
+
+void SearchBuilder::add_block(ckks::ProductCiphertext&& product, size_t folding,
+                              uint64_t first_slot, const LivePositions& live) {
+  ckks::CoefficientCiphertext scores = reduce_product(keys_, std::move(product), folding);
+  mask_scores(keys_.parameters(), live, scores.c0);
+  const auto rotation = static_cast<uint32_t>(random_below(2 * kDegree));
+  const LivePositions moved = rotated(live, rotation);
+  ckks::CoefficientCiphertext hidden{multiply_monomial(scores.c0, rotation),
+                                     multiply_monomial(scores.c1, rotation), scores.scale,
+                                     scores.key_id};
+  entries_.push_back({{std::move(hidden), moved}, {first_slot, rotation, moved}});
+}
+
+Search SearchBuilder::finish() && {
+  BAUTA_ASSERT(!entries_.empty());
+  for (size_t i = entries_.size() - 1; i > 0; --i)
+    std::swap(entries_[i], entries_[random_below(i + 1)]);
+  ScoreRequest request{.key_id = keys_.key_id(), .blocks = {}};
+  std::vector<ScoreMap::Block> map;
+  for (Entry& entry : entries_) {
+    request.blocks.push_back(std::move(entry.block));
+    map.push_back(entry.map);
+  }
+  return {std::move(request), ScoreMap(std::move(map))};
+}
+
+}  // namespace bauta::match
