@@ -66,9 +66,13 @@ class Linear:
 
 @dataclasses.dataclass
 class Network:
+    """The thresholds are cosines at or above which two faces count as one person's."""
+
     name: str
     input: Input
     layers: list
+    threshold_verify: float = 1.0
+    threshold_identify: float = 1.0
 
 
 def encode(network, weight_encoding=2):
@@ -83,6 +87,7 @@ def encode(network, weight_encoding=2):
 
     name = network.name.encode()
     parts = [MAGIC, struct.pack("<II", VERSION, len(name)), name,
+             struct.pack("<2f", network.threshold_verify, network.threshold_identify),
              struct.pack("<5I", *dataclasses.astuple(network.input), len(network.layers))]
     for layer in network.layers:
         if isinstance(layer, Convolution):
@@ -135,8 +140,9 @@ def decode(content):
     if version != VERSION:
         raise ValueError(f"Version {version} of the format is not known here.")
     name = take(f"{name_size}s")[0].decode()
+    thresholds = take("<2f")
     geometry = Input(*take("<4I"))
-    return Network(name, geometry, [layer() for _ in range(take("<I")[0])])
+    return Network(name, geometry, [layer() for _ in range(take("<I")[0])], *thresholds)
 
 
 def helical_convolution(maps, weights):

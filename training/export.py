@@ -2,7 +2,8 @@
 
 `python3 -m training.export --packed DIR --checkpoint FILE --out FILE.bnet [--name NAME]` takes the
 averaged weights, settles the normalisations on training crops, folds them away, and gives every
-channel the unit in which the largest |x + shift| it showed on those crops is 1.
+channel the unit in which the largest |x + shift| it showed on those crops is 1. The thresholds are
+calibrated on the held-out identities.
 """
 
 import argparse
@@ -12,8 +13,9 @@ import numpy as np
 import torch
 
 from . import augment, bnet, models
+from .calibration import calibrate, embed
 from .data import INPUT_SIDE, PACKED_SIDE, Faces
-from .train import split_by_identity
+from .train import split_of
 
 # A layer's bound over the largest value seen while exporting.
 BOUND_MARGIN = 1.5
@@ -116,13 +118,19 @@ def set_units(network, largest):
         layer.bound = float((row * unit).max() * BOUND_MARGIN)
 
 
-def export(checkpoint_path, faces, rows, name, weight_encoding=2):
-    """The .bnet bytes of a checkpoint; `rows` are the crops that it is settled on."""
+def export(checkpoint_path, faces, split, name, crops=8192, weight_encoding=2):
+    """The .bnet bytes of a checkpoint, settled on that many training crops."""
+    rows = np.random.default_rng(1).permutation(split.train)[:crops]
+    settled_on = faces.crops[np.sort(rows)]
     network = load_average(checkpoint_path)
-    crops = faces.crops[np.sort(rows)]
-    settle_norms(network, crops)
+    settle_norms(network, settled_on)
     folded = to_arrays(fold(network, name))
-    set_units(folded, largest_values(folded, crops))
+    set_units(folded, largest_values(folded, settled_on))
+    folded = bnet.decode(bnet.encode(folded, weight_encoding))
+    thresholds = calibrate(embed(folded, faces.crops[split.held_out]),
+                           faces.labels[split.held_out])
+    folded.threshold_verify = thresholds["threshold_verify"]
+    folded.threshold_identify = thresholds["threshold_identify"]
     return bnet.encode(folded, weight_encoding)
 
 
@@ -135,12 +143,8 @@ def main():
     parser.add_argument("--crops", type=int, default=8192)
     parser.add_argument("--float32", action="store_true", help="full weights instead of halves")
     arguments = parser.parse_args()
-    torch.manual_seed(1)
     faces = Faces(arguments.packed)
-    excluded = pathlib.Path(arguments.packed) / "excluded.txt"
-    split = split_by_identity(faces, excluded.read_text().split() if excluded.exists() else ())
-    rows = np.random.default_rng(1).choice(split.train, arguments.crops, replace=False)
-    content = export(arguments.checkpoint, faces, rows, arguments.name,
+    content = export(arguments.checkpoint, faces, split_of(arguments.packed, faces), arguments.name, arguments.crops,
                      1 if arguments.float32 else 2)
     pathlib.Path(arguments.out).write_bytes(content)
     print(f"{arguments.out}: {len(content)} bytes")

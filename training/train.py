@@ -43,6 +43,12 @@ def split_by_identity(faces, excluded):
                  np.flatnonzero(held_out[faces.labels]))
 
 
+def split_of(packed_directory, faces):
+    """The split without the identities that `training.lfw` wrote down to be left out."""
+    excluded = pathlib.Path(packed_directory) / "excluded.txt"
+    return split_by_identity(faces, excluded.read_text().split() if excluded.exists() else ())
+
+
 def draw_weights(labels):
     """Chance of each row, so that an identity with n crops comes up as if it had sqrt(n)."""
     weights = np.bincount(labels)[labels] ** -0.5
@@ -95,9 +101,7 @@ class Run:
         self.directory = pathlib.Path(arguments.run)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.faces = Faces(arguments.packed)
-        excluded = pathlib.Path(arguments.packed) / "excluded.txt"
-        self.split = split_by_identity(
-            self.faces, excluded.read_text().split() if excluded.exists() else ())
+        self.split = split_of(arguments.packed, self.faces)
         self.teacher = torch.from_numpy(self.faces.teacher.astype(np.float32))
         self.labels = torch.from_numpy(self.faces.labels.astype(np.int64))
         self.weights = draw_weights(self.faces.labels[self.split.train])

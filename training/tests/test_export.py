@@ -51,7 +51,9 @@ class File(unittest.TestCase):
         self.network = export.to_arrays(export.fold(random_network(), "tiny"))
 
     def test_round_trip_in_full_floats_is_exact(self):
+        self.network.threshold_verify, self.network.threshold_identify = 0.25, 0.5
         decoded = bnet.decode(bnet.encode(self.network, weight_encoding=1))
+        self.assertEqual((decoded.threshold_verify, decoded.threshold_identify), (0.25, 0.5))
         self.assertEqual(decoded.name, "tiny")
         self.assertEqual(decoded.input, self.network.input)
         self.assertTrue(torch.equal(bnet.evaluate(decoded, images(2)),

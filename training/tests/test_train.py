@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from training import augment, lfw, losses, train
-from training.data import PACKED_SIDE
+from training.data import PACKED_SIDE, shrink
 
 
 def write_packed(directory, identities=40, crops_each=3):
@@ -68,6 +68,14 @@ class Training(unittest.TestCase):
         self.assertEqual(rates[1], 1.0)
         self.assertAlmostEqual(rates[2], 0.5)
         self.assertLess(rates[3], 0.001)
+
+
+class Shrinking(unittest.TestCase):
+    def test_it_is_the_rounded_area_average(self):
+        crop = np.random.default_rng(2).integers(0, 255, (112, 112, 3)).astype(np.uint8)
+        fine = crop.repeat(9, axis=0).repeat(9, axis=1)  # a shrunk pixel is 14 x 14 of these
+        sums = fine.reshape(72, 14, 72, 14, 3).sum((1, 3), dtype=np.int64)
+        np.testing.assert_array_equal(shrink(crop), (sums + 98) // 196)
 
 
 class Augmentation(unittest.TestCase):
