@@ -148,15 +148,12 @@ def decode(content):
 def helical_convolution(maps, weights):
     """[n, patches * inputs, s, s] by [patches, outputs, inputs, 3, 3]: tap (dy, dx) reads the
     flattened map at index + dy s + dx, modulo s^2."""
-    n, _, side, _ = maps.shape
+    side = maps.shape[-1]
     patches, outputs, inputs = weights.shape[:3]
-    flat = maps.reshape(n, patches, inputs, side * side)
-    result = 0
-    for dy in (-1, 0, 1):
-        for dx in (-1, 0, 1):
-            rolled = torch.roll(flat, -(dy * side + dx), 3)
-            result = result + torch.einsum("poi,npis->npos", weights[..., dy + 1, dx + 1], rolled)
-    return result.reshape(n, patches * outputs, side, side)
+    padded = torch.arange(-1, side + 1)
+    index = (padded[:, None] * side + padded[None, :]) % side**2
+    return functional.conv2d(maps.flatten(2)[:, :, index],
+                             weights.reshape(patches * outputs, inputs, 3, 3), groups=patches)
 
 
 def to_maps(images, geometry):

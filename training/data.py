@@ -37,14 +37,12 @@ def _overlaps(side, target_side):
     return np.clip(np.minimum(start + side, pixel + target_side) - np.maximum(start, pixel), 0, None)
 
 
-_OVERLAPS = _overlaps(CROP_SIDE, PACKED_SIDE).astype(np.float32)
-
-
-def shrink(crop):
-    """The 72x72 version of an aligned 112x112 crop: area averages, rounded half up. The sums are
+def shrink(crop, side=PACKED_SIDE):
+    """An aligned 112x112 crop at a smaller side: area averages, rounded half up. The sums are
     integers below 2^24, so they are exact."""
-    rows = np.einsum("yi,ijc->yjc", _OVERLAPS, crop.astype(np.float32))
-    sums = np.einsum("xj,yjc->yxc", _OVERLAPS, rows)
+    overlaps = _overlaps(CROP_SIDE, side).astype(np.float32)
+    rows = np.einsum("yi,ijc->yjc", overlaps, crop.astype(np.float32))
+    sums = np.einsum("xj,yjc->yxc", overlaps, rows)
     return ((sums.astype(np.int32) + CROP_SIDE**2 // 2) // CROP_SIDE**2).astype(np.uint8)
 
 

@@ -20,13 +20,18 @@ def random_network(channels=4, convolutions=3, dimension=8):
 
 
 class HelicalPadding(unittest.TestCase):
-    def test_convolution_reads_the_rolled_flattened_map(self):
+    def test_a_tap_reads_the_rolled_flattened_map(self):
         torch.manual_seed(1)
         convolution = models.HelicalConvolution(3, 5)
         maps = torch.randn(2, models.PATCHES * 3, 8, 8)
         weights = convolution.weight.detach().view(models.PATCHES, 5, 3, 3, 3)
-        expected = bnet.helical_convolution(maps, weights)
+        flat = maps.view(2, models.PATCHES, 3, 64)
+        expected = sum(
+            torch.einsum("poi,npiq->npoq", weights[..., dy + 1, dx + 1],
+                         torch.roll(flat, -(8 * dy + dx), 3))
+            for dy in (-1, 0, 1) for dx in (-1, 0, 1)).reshape(2, models.PATCHES * 5, 8, 8)
         self.assertLess((convolution(maps) - expected).abs().max(), 1e-5)
+        self.assertLess((bnet.helical_convolution(maps, weights) - expected).abs().max(), 1e-5)
 
     def test_gradient_is_that_of_finite_differences(self):
         torch.manual_seed(2)
