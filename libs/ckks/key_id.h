@@ -18,6 +18,7 @@ struct KeyId {
   friend auto operator<=>(const KeyId&, const KeyId&) = default;
 };
 
+using bauta::to_hex;
 // 32 hexadecimal digits.
 inline std::string to_hex(const KeyId& id) {
   return bauta::to_hex(id.bytes);
