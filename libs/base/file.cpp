@@ -1,7 +1,9 @@
 #include "base/file.h"
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
+#include <thread>
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -110,10 +112,15 @@ Status create_directory(const fs::path& path, unsigned mode) {
   return {};
 }
 
-Result<FileLock> FileLock::acquire(const fs::path& path) {
+Result<FileLock> FileLock::acquire(const fs::path& path, int64_t wait_ms) {
   Descriptor descriptor(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
   if (!descriptor.valid()) return system_error("open the lock", path, errno);
-  if (flock(descriptor.get(), LOCK_EX | LOCK_NB) != 0) {
+  const auto give_up = std::chrono::steady_clock::now() + std::chrono::milliseconds(wait_ms);
+  while (flock(descriptor.get(), LOCK_EX | LOCK_NB) != 0) {
+    if ((errno == EWOULDBLOCK || errno == EINTR) && std::chrono::steady_clock::now() < give_up) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      continue;
+    }
     if (errno != EWOULDBLOCK) return system_error("lock", path, errno);
     char holder[32] = {};
     const ssize_t count = pread(descriptor.get(), holder, sizeof holder - 1, 0);

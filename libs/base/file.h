@@ -24,8 +24,9 @@ Status create_directory(const std::filesystem::path& path, unsigned mode = 0755)
 // An exclusive advisory lock on a file, held until destruction; released by the kernel on a crash.
 class FileLock {
  public:
-  // Error `busy`, with the holder's process id where it is known, when another process holds it.
-  static Result<FileLock> acquire(const std::filesystem::path& path);
+  // Error `busy`, with the holder's process id where it is known, when another process still holds
+  // it after wait_ms.
+  static Result<FileLock> acquire(const std::filesystem::path& path, int64_t wait_ms = 0);
 
   FileLock(FileLock&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
   FileLock& operator=(FileLock&& other) noexcept {

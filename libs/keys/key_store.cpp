@@ -1,0 +1,347 @@
+#include "keys/key_store.h"
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <optional>
+
+#include <fmt/chrono.h>
+#include <nlohmann/json.hpp>
+
+#include "base/file.h"
+
+namespace bauta::keys {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::json;
+
+constexpr std::string_view kFormat = "bauta keys";
+constexpr int kVersion = 1;
+constexpr size_t kMaxFileSize_bytes = 64 << 20;
+constexpr size_t kMaxTenantSize_bytes = 64;
+constexpr int64_t kLockWait_ms = 10'000;
+constexpr std::string_view kLabelPrefix = "bauta/";
+
+int64_t now_s() {
+  return std::chrono::duration_cast<std::chrono::seconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+std::string date(int64_t time_s) {
+  return fmt::format("{:%Y-%m-%d %H:%M:%S} UTC", fmt::gmtime(static_cast<std::time_t>(time_s)));
+}
+
+bool is_tenant_name(std::string_view name) {
+  return !name.empty() && name.size() <= kMaxTenantSize_bytes &&
+         std::all_of(name.begin(), name.end(), [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                  c == '-' || c == '_' || c == '.';
+         });
+}
+
+// "bauta/TENANT/GENERATION": enough to know a key again when the file is lost.
+std::string label_of(std::string_view tenant, uint32_t generation) {
+  return fmt::format("{}{}/{}", kLabelPrefix, tenant, generation);
+}
+
+// Nothing for a key that is not ours.
+std::optional<KeyRecord> record_from_label(const TokenKey& key) {
+  const std::string_view label = key.label;
+  const size_t slash = label.rfind('/');
+  if (!label.starts_with(kLabelPrefix) || slash < kLabelPrefix.size()) return std::nullopt;
+  KeyRecord record;
+  record.id = key.id;
+  record.tenant = label.substr(kLabelPrefix.size(), slash - kLabelPrefix.size());
+  const char* end = label.data() + label.size();
+  const auto [parsed, reason] = std::from_chars(label.data() + slash + 1, end, record.generation);
+  if (reason != std::errc() || parsed != end || record.generation == 0 ||
+      !is_tenant_name(record.tenant))
+    return std::nullopt;
+  return record;
+}
+
+// The dates by their names in the file.
+constexpr std::pair<const char*, int64_t KeyRecord::*> kDates[] = {
+    {"created_at_s", &KeyRecord::created_at_s},
+    {"activated_at_s", &KeyRecord::activated_at_s},
+    {"deactivated_at_s", &KeyRecord::deactivated_at_s},
+    {"suspended_at_s", &KeyRecord::suspended_at_s},
+    {"destruction_ordered_at_s", &KeyRecord::destruction_ordered_at_s},
+    {"destroyed_at_s", &KeyRecord::destroyed_at_s},
+};
+
+Json to_json(const KeyRecord& record) {
+  Json json = {
+      {"id", to_hex(record.id)}, {"tenant", record.tenant}, {"generation", record.generation}};
+  for (const auto& [name, date_s] : kDates)
+    if (record.*date_s != 0) json[name] = record.*date_s;
+  return json;
+}
+
+// Nothing when a field is absent, of another type or out of range.
+std::optional<KeyRecord> from_json(const Json& json) {
+  if (!json.is_object() || !json.contains("id") || !json["id"].is_string() ||
+      !json.contains("tenant") || !json["tenant"].is_string() || !json.contains("generation") ||
+      !json["generation"].is_number_unsigned())
+    return std::nullopt;
+  KeyRecord record;
+  const Result<Bytes> id = from_hex(json["id"].get_ref<const std::string&>());
+  if (!id.ok() || id->size() != record.id.size()) return std::nullopt;
+  std::copy(id->begin(), id->end(), record.id.begin());
+  record.tenant = json["tenant"].get<std::string>();
+  const auto generation = json["generation"].get<uint64_t>();
+  if (!is_tenant_name(record.tenant) || generation == 0 || generation > UINT32_MAX)
+    return std::nullopt;
+  record.generation = static_cast<uint32_t>(generation);
+  for (const auto& [name, date_s] : kDates) {
+    if (!json.contains(name)) continue;
+    if (!json[name].is_number_unsigned()) return std::nullopt;
+    record.*date_s = json[name].get<int64_t>();
+  }
+  return record;
+}
+
+KeyRecord* find_record(std::vector<KeyRecord>& records, const KeyId& id) {
+  const auto found = std::find_if(records.begin(), records.end(),
+                                  [&](const KeyRecord& record) { return record.id == id; });
+  return found == records.end() ? nullptr : &*found;
+}
+
+Error unknown_key(const KeyId& id) {
+  return make_error(ErrorCode::not_found, "there is no key {}; 'bauta keys status' lists them",
+                    to_hex(id));
+}
+
+std::string name_of(const KeyRecord& record) {
+  return fmt::format("key {} of tenant '{}'", record.generation, record.tenant);
+}
+
+// Error when the key may not be used.
+Status check_usable(const KeyRecord& record) {
+  if (record.destroyed_at_s != 0)
+    return make_error(ErrorCode::refused,
+                      "{} was destroyed on {}; nothing made under it can be opened again",
+                      name_of(record), date(record.destroyed_at_s));
+  if (record.destruction_ordered_at_s != 0)
+    return make_error(ErrorCode::refused, "{} is being destroyed since {}", name_of(record),
+                      date(record.destruction_ordered_at_s));
+  if (record.suspended_at_s != 0)
+    return make_error(ErrorCode::refused, "{} is suspended since {}; resume it to use it",
+                      name_of(record), date(record.suspended_at_s));
+  return {};
+}
+
+Status check_not_destroyed(const KeyRecord& record) {
+  return record.destruction_ordered_at_s == 0 ? Status{} : check_usable(record);
+}
+
+}  // namespace
+
+const char* key_state_name(KeyState state) {
+  switch (state) {
+    case KeyState::created:
+      return "created";
+    case KeyState::active:
+      return "active";
+    case KeyState::deactivated:
+      return "deactivated";
+    case KeyState::suspended:
+      return "suspended";
+    case KeyState::destroying:
+      return "destroying";
+    case KeyState::destroyed:
+      return "destroyed";
+  }
+  return "destroyed";
+}
+
+KeyState KeyRecord::state() const {
+  if (destroyed_at_s != 0) return KeyState::destroyed;
+  if (destruction_ordered_at_s != 0) return KeyState::destroying;
+  if (suspended_at_s != 0) return KeyState::suspended;
+  if (deactivated_at_s != 0) return KeyState::deactivated;
+  return activated_at_s != 0 ? KeyState::active : KeyState::created;
+}
+
+Result<std::vector<KeyRecord>> KeyStore::read() const {
+  const fs::path path = directory_ / "keys.json";
+  const Result<Bytes> bytes = read_file(path, kMaxFileSize_bytes);
+  if (!bytes.ok() && bytes.error().code == ErrorCode::not_found) return Records{};
+  if (!bytes.ok()) return bytes.error();
+  const Error corrupt =
+      make_error(ErrorCode::corrupt,
+                 "{} is not a list of keys that this version understands; restore it, or move it "
+                 "away to start from what the token holds",
+                 path.string());
+  const Json json = Json::parse(bytes->begin(), bytes->end(), nullptr, false);
+  if (!json.is_object() || json.value("format", Json()) != kFormat ||
+      json.value("version", Json()) != kVersion || !json.contains("keys") ||
+      !json["keys"].is_array())
+    return corrupt;
+  Records records;
+  for (const Json& entry : json["keys"]) {
+    std::optional<KeyRecord> record = from_json(entry);
+    if (!record || find_record(records, record->id) != nullptr) return corrupt;
+    records.push_back(std::move(*record));
+  }
+  return records;
+}
+
+Status KeyStore::write(const Records& records) const {
+  Json json = {{"format", kFormat}, {"version", kVersion}, {"keys", Json::array()}};
+  for (const KeyRecord& record : records) json["keys"].push_back(to_json(record));
+  return write_file_atomically(directory_ / "keys.json", as_bytes(json.dump(1) + "\n"), 0600);
+}
+
+template <typename Change>
+Status KeyStore::update(Change change) {
+  std::lock_guard thread_lock(changing_);
+  BAUTA_TRY(const FileLock process_lock, FileLock::acquire(directory_ / "keys.lock", kLockWait_ms));
+  BAUTA_TRY(Records records, read());
+  BAUTA_CHECK(change(records));
+  return write(records);
+}
+
+Result<std::unique_ptr<KeyStore>> KeyStore::open(std::unique_ptr<Token> token,
+                                                 const fs::path& directory) {
+  BAUTA_CHECK(create_directory(directory, 0700));
+  std::unique_ptr<KeyStore> store(new KeyStore(std::move(token), directory));
+  BAUTA_CHECK(store->update([&](Records& records) { return store->reconcile(records); }));
+  return store;
+}
+
+Status KeyStore::reconcile(Records& records) {
+  BAUTA_TRY(const std::vector<TokenKey> keys, token_->list_keys());
+  for (const TokenKey& key : keys) {
+    std::optional<KeyRecord> labelled = record_from_label(key);
+    const KeyRecord* known = find_record(records, key.id);
+    if (known != nullptr && known->destruction_ordered_at_s != 0)
+      BAUTA_CHECK(token_->destroy_key(key.id));
+    if (known == nullptr && labelled) {
+      labelled->created_at_s = now_s();
+      records.push_back(std::move(*labelled));
+    }
+  }
+  for (KeyRecord& record : records)
+    if (record.state() == KeyState::destroying) record.destroyed_at_s = now_s();
+  return {};
+}
+
+Result<KeyRecord> KeyStore::create(std::string_view tenant) {
+  if (!is_tenant_name(tenant))
+    return make_error(ErrorCode::invalid_argument,
+                      "a tenant is named by 1 to {} letters, digits, '-', '_' and '.'",
+                      kMaxTenantSize_bytes);
+  KeyRecord record;
+  record.tenant = tenant;
+  bool made = false;
+  const Status status = update([&](Records& records) -> Status {
+    for (const KeyRecord& other : records)
+      if (other.tenant == tenant) record.generation = std::max(record.generation, other.generation);
+    ++record.generation;
+    BAUTA_TRY(record.id, token_->create_key(label_of(tenant, record.generation)));
+    made = true;
+    record.created_at_s = now_s();
+    records.push_back(record);
+    return {};
+  });
+  if (status.ok()) return record;
+  if (made) (void)token_->destroy_key(record.id);  // else the next open() would find it
+  return status.error();
+}
+
+Status KeyStore::change_state(const KeyId& id, Status (*change)(Records&, KeyRecord&)) {
+  return update([&](Records& records) -> Status {
+    KeyRecord* record = find_record(records, id);
+    if (record == nullptr) return unknown_key(id);
+    return change(records, *record);
+  });
+}
+
+Status KeyStore::activate(const KeyId& id) {
+  return change_state(id, [](Records& records, KeyRecord& record) -> Status {
+    BAUTA_CHECK(check_usable(record));
+    if (record.state() == KeyState::active) return {};
+    if (record.state() == KeyState::deactivated)
+      return make_error(ErrorCode::refused,
+                        "{} was superseded on {} and cannot become active again; rotate to a new "
+                        "key",
+                        name_of(record), date(record.deactivated_at_s));
+    const int64_t now = now_s();
+    for (KeyRecord& other : records)
+      if (other.tenant == record.tenant && other.activated_at_s != 0 && other.deactivated_at_s == 0)
+        other.deactivated_at_s = now;
+    record.activated_at_s = now;
+    return {};
+  });
+}
+
+Status KeyStore::suspend(const KeyId& id) {
+  return change_state(id, [](Records&, KeyRecord& record) -> Status {
+    BAUTA_CHECK(check_not_destroyed(record));
+    if (record.suspended_at_s == 0) record.suspended_at_s = now_s();
+    return {};
+  });
+}
+
+Status KeyStore::resume(const KeyId& id) {
+  return change_state(id, [](Records&, KeyRecord& record) -> Status {
+    BAUTA_CHECK(check_not_destroyed(record));
+    record.suspended_at_s = 0;
+    return {};
+  });
+}
+
+Status KeyStore::destroy(const KeyId& id) {
+  // The order first: from here on nobody uses the key, whatever becomes of this process.
+  BAUTA_CHECK(change_state(id, [](Records&, KeyRecord& record) -> Status {
+    if (record.destruction_ordered_at_s == 0) record.destruction_ordered_at_s = now_s();
+    return {};
+  }));
+  const Status gone = token_->destroy_key(id);
+  if (!gone.ok() && gone.error().code != ErrorCode::not_found) return gone;
+  return change_state(id, [](Records&, KeyRecord& record) -> Status {
+    if (record.destroyed_at_s == 0) record.destroyed_at_s = now_s();
+    return {};
+  });
+}
+
+Result<std::vector<KeyRecord>> KeyStore::list() {
+  BAUTA_TRY(Records records, read());
+  std::sort(records.begin(), records.end(), [](const KeyRecord& a, const KeyRecord& b) {
+    return std::tie(a.tenant, a.generation, a.id) < std::tie(b.tenant, b.generation, b.id);
+  });
+  return records;
+}
+
+Result<KeyRecord> KeyStore::find(const KeyId& id) {
+  BAUTA_TRY(Records records, read());
+  const KeyRecord* record = find_record(records, id);
+  if (record == nullptr) return unknown_key(id);
+  return *record;
+}
+
+Result<KeyRecord> KeyStore::active(std::string_view tenant) {
+  BAUTA_TRY(const Records records, read());
+  for (const KeyRecord& record : records) {
+    if (record.tenant != tenant || record.activated_at_s == 0 || record.deactivated_at_s != 0)
+      continue;
+    BAUTA_CHECK(check_usable(record));
+    return record;
+  }
+  return make_error(ErrorCode::not_found,
+                    "tenant '{}' has no active key; make one with "
+                    "'bauta keys init'",
+                    tenant);
+}
+
+Result<SecretBytes> KeyStore::derive(const KeyId& id, std::string_view purpose,
+                                     std::string_view edge_id) {
+  BAUTA_TRY(const KeyRecord record, find(id));
+  BAUTA_CHECK(check_usable(record));
+  return token_->derive(id, purpose, edge_id);
+}
+
+}  // namespace bauta::keys
