@@ -1,0 +1,183 @@
+// The kernels that work word by word. Included after the vector.h of an instruction set, by its
+// kernels.cpp alone; everything is in an anonymous namespace. Contracts: simd/kernel_table.h.
+#pragma once
+
+#include "simd/vector/reduction.h"
+
+namespace bauta::simd {
+namespace {
+
+void add_words(uint32_t* out, const uint32_t* a, const uint32_t* b, size_t count,
+               const ModulusConstants& modulus) {
+  const Vector q = broadcast(modulus.value);
+  for (size_t i = 0; i < count; i += kVectorWords)
+    store(out + i, subtract_if_not_below(add(load(a + i), load(b + i)), q));
+}
+
+void subtract_words(uint32_t* out, const uint32_t* a, const uint32_t* b, size_t count,
+                    const ModulusConstants& modulus) {
+  const Vector q = broadcast(modulus.value);
+  for (size_t i = 0; i < count; i += kVectorWords) {
+    const Vector difference = subtract(load(a + i), load(b + i));
+    store(out + i, minimum(difference, add(difference, q)));
+  }
+}
+
+void negate_words(uint32_t* out, const uint32_t* a, size_t count, const ModulusConstants& modulus) {
+  const Vector q = broadcast(modulus.value);
+  for (size_t i = 0; i < count; i += kVectorWords)
+    store(out + i, subtract_if_not_below(subtract(q, load(a + i)), q));
+}
+
+void multiply_words(uint32_t* out, const uint32_t* a, const uint32_t* b, size_t count,
+                    const ModulusConstants& modulus) {
+  const Reduction reduction(modulus);
+  for (size_t i = 0; i < count; i += kVectorWords)
+    store(out + i, reduction.reduce(multiply_wide(load(a + i), load(b + i))));
+}
+
+void multiply_add_words(uint32_t* out, const uint32_t* a, const uint32_t* b, size_t count,
+                        const ModulusConstants& modulus) {
+  const Reduction reduction(modulus);
+  for (size_t i = 0; i < count; i += kVectorWords) {
+    const Vector product = reduction.reduce(multiply_wide(load(a + i), load(b + i)));
+    store(out + i, subtract_if_not_below(add(load(out + i), product), reduction.q()));
+  }
+}
+
+void multiply_constant_words(uint32_t* out, const uint32_t* a, ShoupFactor factor, size_t count,
+                             const ModulusConstants& modulus) {
+  const Vector q = broadcast(modulus.value);
+  const Factor factors = broadcast(factor);
+  for (size_t i = 0; i < count; i += kVectorWords)
+    store(out + i, subtract_if_not_below(shoup_lazy(load(a + i), factors, q), q));
+}
+
+void subtract_multiply_constant_words(uint32_t* out, const uint32_t* a, const uint32_t* b,
+                                      ShoupFactor factor, size_t count,
+                                      const ModulusConstants& modulus) {
+  const Vector q = broadcast(modulus.value);
+  const Factor factors = broadcast(factor);
+  for (size_t i = 0; i < count; i += kVectorWords) {
+    const Vector difference = subtract(add(load(a + i), q), load(b + i));
+    store(out + i, subtract_if_not_below(shoup_lazy(difference, factors, q), q));
+  }
+}
+
+// The sums at word i and `width` vectors on.
+template <size_t width>
+inline void inner_product_at(size_t i, uint32_t* out, const uint32_t* const* a,
+                             const uint32_t* const* b, size_t terms, const Reduction& reduction) {
+  Wide sums[width];
+  lazy_sums(sums, terms, reduction, [&](size_t t) {
+#pragma GCC unroll 2
+    for (size_t k = 0; k < width; ++k) {
+      const size_t j = i + kVectorWords * k;
+      sums[k] = add_wide(sums[k], multiply_wide(load(a[t] + j), load(b[t] + j)));
+    }
+  });
+#pragma GCC unroll 2
+  for (size_t k = 0; k < width; ++k)
+    store(out + i + kVectorWords * k, reduction.reduce_sum(sums[k], terms));
+}
+
+void inner_product_words(uint32_t* out, const uint32_t* const* a, const uint32_t* const* b,
+                         size_t terms, size_t count, const ModulusConstants& modulus) {
+  const Reduction reduction(modulus);
+  size_t i = 0;
+  for (; i + 2 * kVectorWords <= count; i += 2 * kVectorWords)
+    inner_product_at<2>(i, out, a, b, terms, reduction);
+  if (i < count) inner_product_at<1>(i, out, a, b, terms, reduction);
+}
+
+template <size_t width>
+inline void inner_product_pair_at(size_t i, uint32_t* out0, uint32_t* out1,
+                                  const uint32_t* const* a, const uint32_t* const* b0,
+                                  const uint32_t* const* b1, size_t terms,
+                                  const Reduction& reduction) {
+  Wide sums[2 * width];
+  lazy_sums(sums, terms, reduction, [&](size_t t) {
+#pragma GCC unroll 2
+    for (size_t k = 0; k < width; ++k) {
+      const size_t j = i + kVectorWords * k;
+      const Vector shared = load(a[t] + j);
+      sums[2 * k] = add_wide(sums[2 * k], multiply_wide(shared, load(b0[t] + j)));
+      sums[2 * k + 1] = add_wide(sums[2 * k + 1], multiply_wide(shared, load(b1[t] + j)));
+    }
+  });
+#pragma GCC unroll 2
+  for (size_t k = 0; k < width; ++k) {
+    store(out0 + i + kVectorWords * k, reduction.reduce_sum(sums[2 * k], terms));
+    store(out1 + i + kVectorWords * k, reduction.reduce_sum(sums[2 * k + 1], terms));
+  }
+}
+
+void inner_product_pair_words(uint32_t* out0, uint32_t* out1, const uint32_t* const* a,
+                              const uint32_t* const* b0, const uint32_t* const* b1, size_t terms,
+                              size_t count, const ModulusConstants& modulus) {
+  const Reduction reduction(modulus);
+  size_t i = 0;
+  for (; i + 2 * kVectorWords <= count; i += 2 * kVectorWords)
+    inner_product_pair_at<2>(i, out0, out1, a, b0, b1, terms, reduction);
+  if (i < count) inner_product_pair_at<1>(i, out0, out1, a, b0, b1, terms, reduction);
+}
+
+template <size_t width>
+inline void weighted_sum_at(size_t i, uint32_t* out, const uint32_t* const* a,
+                            const uint32_t* weights, size_t terms, const Reduction& reduction) {
+  Wide sums[width];
+  lazy_sums(sums, terms, reduction, [&](size_t t) {
+    const Vector weight = broadcast(weights[t]);
+#pragma GCC unroll 2
+    for (size_t k = 0; k < width; ++k) {
+      const Vector words = load(a[t] + i + kVectorWords * k);
+      sums[k] = add_wide(sums[k],
+                         {multiply_even(words, weight), multiply_even(odd_words(words), weight)});
+    }
+  });
+#pragma GCC unroll 2
+  for (size_t k = 0; k < width; ++k)
+    store(out + i + kVectorWords * k, reduction.reduce_sum(sums[k], terms));
+}
+
+void weighted_sum_words(uint32_t* out, const uint32_t* const* a, const uint32_t* weights,
+                        size_t terms, size_t count, const ModulusConstants& modulus) {
+  const Reduction reduction(modulus);
+  size_t i = 0;
+  for (; i + 2 * kVectorWords <= count; i += 2 * kVectorWords)
+    weighted_sum_at<2>(i, out, a, weights, terms, reduction);
+  if (i < count) weighted_sum_at<1>(i, out, a, weights, terms, reduction);
+}
+
+void rounded_quotient_words(uint32_t* out, const uint32_t* const* a,
+                            const ModulusConstants* const* moduli, size_t terms, size_t count) {
+  const Vector half = broadcast_wide(uint64_t{1} << 31);
+  for (size_t i = 0; i < count; i += kVectorWords) {
+    Wide sum{half, half};
+    for (size_t t = 0; t < terms; ++t) {
+      const Vector words = load(a[t] + i);
+      const Vector ratio = broadcast(moduli[t]->ratio);
+      const Vector shift = broadcast_wide(moduli[t]->bits - 1);
+      sum = add_wide(sum, {shift_right_wide(multiply_even(words, ratio), shift),
+                           shift_right_wide(multiply_even(odd_words(words), ratio), shift)});
+    }
+    store(out + i, high_words(sum.even, sum.odd));
+  }
+}
+
+void lift_centred_words(uint32_t* out, const uint32_t* a, const ModulusConstants& from,
+                        size_t count, const ModulusConstants& modulus) {
+  const Vector p = broadcast(from.value);
+  const Vector q = broadcast(modulus.value);
+  const Vector half = broadcast(from.value / 2);
+  const Vector negative_half = broadcast(modulus.value - from.value / 2 % modulus.value);
+  const Factor one = broadcast(ShoupFactor{1, modulus.word_ratio});
+  for (size_t i = 0; i < count; i += kVectorWords) {
+    const Vector shifted = subtract_if_not_below(add(load(a + i), half), p);
+    const Vector residue = subtract_if_not_below(shoup_lazy(shifted, one, q), q);
+    store(out + i, subtract_if_not_below(add(residue, negative_half), q));
+  }
+}
+
+}  // namespace
+}  // namespace bauta::simd
