@@ -4,9 +4,11 @@
 #include <charconv>
 #include <chrono>
 #include <optional>
+#include <set>
 
 #include <fmt/chrono.h>
 #include <nlohmann/json.hpp>
+#include <sys/stat.h>
 
 #include "base/file.h"
 
@@ -75,6 +77,7 @@ constexpr std::pair<const char*, int64_t KeyRecord::*> kDates[] = {
 Json to_json(const KeyRecord& record) {
   Json json = {
       {"id", to_hex(record.id)}, {"tenant", record.tenant}, {"generation", record.generation}};
+  if (record.evaluation) json["evaluation"] = true;
   for (const auto& [name, date_s] : kDates)
     if (record.*date_s != 0) json[name] = record.*date_s;
   return json;
@@ -95,6 +98,10 @@ std::optional<KeyRecord> from_json(const Json& json) {
   if (!is_tenant_name(record.tenant) || generation == 0 || generation > UINT32_MAX)
     return std::nullopt;
   record.generation = static_cast<uint32_t>(generation);
+  if (json.contains("evaluation")) {
+    if (!json["evaluation"].is_boolean()) return std::nullopt;
+    record.evaluation = json["evaluation"].get<bool>();
+  }
   for (const auto& [name, date_s] : kDates) {
     if (!json.contains(name)) continue;
     if (!json[name].is_number_unsigned()) return std::nullopt;
@@ -103,7 +110,31 @@ std::optional<KeyRecord> from_json(const Json& json) {
   return record;
 }
 
-KeyRecord* find_record(std::vector<KeyRecord>& records, const KeyId& id) {
+// Error corrupt, naming the path, unless it is what write() writes.
+Result<std::vector<KeyRecord>> parse_records(ByteView bytes, const fs::path& path) {
+  const Error corrupt =
+      make_error(ErrorCode::corrupt,
+                 "{} is not a list of keys that this version understands; restore it, or move it "
+                 "away to start from what the token holds",
+                 path.string());
+  const Json json = Json::parse(bytes.begin(), bytes.end(), nullptr, false);
+  if (!json.is_object() || json.value("format", Json()) != kFormat ||
+      json.value("version", Json()) != kVersion || !json.contains("keys") ||
+      !json["keys"].is_array())
+    return corrupt;
+  std::vector<KeyRecord> records;
+  std::set<KeyId> ids;
+  for (const Json& entry : json["keys"]) {
+    std::optional<KeyRecord> record = from_json(entry);
+    if (!record || !ids.insert(record->id).second) return corrupt;
+    records.push_back(std::move(*record));
+  }
+  return records;
+}
+
+// Null when there is none. Records: a vector of KeyRecord, const or not.
+template <typename Records>
+auto find_record(Records& records, const KeyId& id) -> decltype(records.data()) {
   const auto found = std::find_if(records.begin(), records.end(),
                                   [&](const KeyRecord& record) { return record.id == id; });
   return found == records.end() ? nullptr : &*found;
@@ -165,28 +196,24 @@ KeyState KeyRecord::state() const {
   return activated_at_s != 0 ? KeyState::active : KeyState::created;
 }
 
-Result<std::vector<KeyRecord>> KeyStore::read() const {
+Result<std::shared_ptr<const KeyStore::Records>> KeyStore::read() {
   const fs::path path = directory_ / "keys.json";
+  struct stat status {};
+  Version version{};  // of a file that is absent
+  if (stat(path.c_str(), &status) == 0)
+    version = {static_cast<int64_t>(status.st_ino), status.st_mtim.tv_sec, status.st_mtim.tv_nsec,
+               status.st_size};
+  std::lock_guard lock(reading_);
+  if (records_ != nullptr && version == version_) return records_;
   const Result<Bytes> bytes = read_file(path, kMaxFileSize_bytes);
-  if (!bytes.ok() && bytes.error().code == ErrorCode::not_found) return Records{};
-  if (!bytes.ok()) return bytes.error();
-  const Error corrupt =
-      make_error(ErrorCode::corrupt,
-                 "{} is not a list of keys that this version understands; restore it, or move it "
-                 "away to start from what the token holds",
-                 path.string());
-  const Json json = Json::parse(bytes->begin(), bytes->end(), nullptr, false);
-  if (!json.is_object() || json.value("format", Json()) != kFormat ||
-      json.value("version", Json()) != kVersion || !json.contains("keys") ||
-      !json["keys"].is_array())
-    return corrupt;
+  if (!bytes.ok() && bytes.error().code != ErrorCode::not_found) return bytes.error();
   Records records;
-  for (const Json& entry : json["keys"]) {
-    std::optional<KeyRecord> record = from_json(entry);
-    if (!record || find_record(records, record->id) != nullptr) return corrupt;
-    records.push_back(std::move(*record));
+  if (bytes.ok()) {
+    BAUTA_TRY(records, parse_records(*bytes, path));
   }
-  return records;
+  records_ = std::make_shared<const Records>(std::move(records));
+  version_ = version;
+  return records_;
 }
 
 Status KeyStore::write(const Records& records) const {
@@ -199,7 +226,8 @@ template <typename Change>
 Status KeyStore::update(Change change) {
   std::lock_guard thread_lock(changing_);
   BAUTA_TRY(const FileLock process_lock, FileLock::acquire(directory_ / "keys.lock", kLockWait_ms));
-  BAUTA_TRY(Records records, read());
+  BAUTA_TRY(const auto current, read());
+  Records records = *current;
   BAUTA_CHECK(change(records));
   return write(records);
 }
@@ -229,13 +257,14 @@ Status KeyStore::reconcile(Records& records) {
   return {};
 }
 
-Result<KeyRecord> KeyStore::create(std::string_view tenant) {
+Result<KeyRecord> KeyStore::create(std::string_view tenant, bool evaluation) {
   if (!is_tenant_name(tenant))
     return make_error(ErrorCode::invalid_argument,
                       "a tenant is named by 1 to {} letters, digits, '-', '_' and '.'",
                       kMaxTenantSize_bytes);
   KeyRecord record;
   record.tenant = tenant;
+  record.evaluation = evaluation;
   bool made = false;
   const Status status = update([&](Records& records) -> Status {
     for (const KeyRecord& other : records)
@@ -309,7 +338,8 @@ Status KeyStore::destroy(const KeyId& id) {
 }
 
 Result<std::vector<KeyRecord>> KeyStore::list() {
-  BAUTA_TRY(Records records, read());
+  BAUTA_TRY(const auto current, read());
+  Records records = *current;
   std::sort(records.begin(), records.end(), [](const KeyRecord& a, const KeyRecord& b) {
     return std::tie(a.tenant, a.generation, a.id) < std::tie(b.tenant, b.generation, b.id);
   });
@@ -317,15 +347,15 @@ Result<std::vector<KeyRecord>> KeyStore::list() {
 }
 
 Result<KeyRecord> KeyStore::find(const KeyId& id) {
-  BAUTA_TRY(Records records, read());
-  const KeyRecord* record = find_record(records, id);
+  BAUTA_TRY(const auto records, read());
+  const KeyRecord* record = find_record(*records, id);
   if (record == nullptr) return unknown_key(id);
   return *record;
 }
 
 Result<KeyRecord> KeyStore::active(std::string_view tenant) {
-  BAUTA_TRY(const Records records, read());
-  for (const KeyRecord& record : records) {
+  BAUTA_TRY(const auto records, read());
+  for (const KeyRecord& record : *records) {
     if (record.tenant != tenant || record.activated_at_s == 0 || record.deactivated_at_s != 0)
       continue;
     BAUTA_CHECK(check_usable(record));

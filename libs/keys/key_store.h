@@ -5,6 +5,7 @@
 // not know enter it as `created`, under the tenant and generation that their label names.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -32,6 +33,8 @@ struct KeyRecord {
   KeyId id{};
   std::string tenant;
   uint32_t generation = 0;  // 1, 2, ... within the tenant
+  bool evaluation = false;  // decisions under it may carry rounded scores: to measure with, not
+                            // for people
   // Seconds since 1970 UTC; 0 = it has not happened.
   int64_t created_at_s = 0;
   int64_t activated_at_s = 0;
@@ -55,7 +58,7 @@ class KeyStore {
 
   // Makes the next generation of the tenant's key, in state `created`. A tenant is named by 1 to
   // 64 letters, digits, '-', '_' and '.'.
-  Result<KeyRecord> create(std::string_view tenant);
+  Result<KeyRecord> create(std::string_view tenant, bool evaluation = false);
 
   // Makes it the tenant's active key; the one before becomes `deactivated` in the same write.
   // Activating the active key changes nothing. Error refused unless it is `created`.
@@ -94,12 +97,19 @@ class KeyStore {
   Status update(Change change);
   Status change_state(const KeyId& id, Status (*change)(Records&, KeyRecord&));
   Status reconcile(Records& records);
-  Result<Records> read() const;
+  // What the file says now; parsed anew only when it has been replaced.
+  Result<std::shared_ptr<const Records>> read();
   Status write(const Records& records) const;
+
+  // Tells one version of the file from every other.
+  using Version = std::array<int64_t, 4>;
 
   std::unique_ptr<Token> token_;
   std::filesystem::path directory_;
   std::mutex changing_;
+  std::mutex reading_;  // guards the two below
+  Version version_{};
+  std::shared_ptr<const Records> records_;
 };
 
 }  // namespace bauta::keys

@@ -92,6 +92,20 @@ TEST_F(KeyStoreTest, LifeOfAKeyFromCreationToDestruction) {
   EXPECT_TRUE((*store)->derive(second, "p").ok());
 }
 
+TEST_F(KeyStoreTest, EvaluationIsDecidedAtCreationAndKept) {
+  KeyId people, measuring;
+  {
+    auto store = open_store();
+    ASSERT_TRUE(store.ok()) << store.error().message;
+    people = (*store)->create("alpha")->id;
+    measuring = (*store)->create("beta", true)->id;
+  }
+  auto store = open_store();
+  ASSERT_TRUE(store.ok()) << store.error().message;
+  EXPECT_FALSE((*store)->find(people)->evaluation);
+  EXPECT_TRUE((*store)->find(measuring)->evaluation);
+}
+
 TEST_F(KeyStoreTest, ActiveSaysThatTheKeyIsDestroyed) {
   auto store = open_store();
   ASSERT_TRUE(store.ok()) << store.error().message;
@@ -226,7 +240,7 @@ TEST_F(KeyStoreTest, FileThatCannotBeUnderstoodIsRefusedAndKept) {
   {
     auto store = open_store();
     ASSERT_TRUE(store.ok()) << store.error().message;
-    ASSERT_TRUE((*store)->create("alpha").ok());
+    ASSERT_TRUE((*store)->create("alpha", true).ok());
   }
   const std::string good = file_text();
   std::vector<std::string> bad = {"",
@@ -241,6 +255,7 @@ TEST_F(KeyStoreTest, FileThatCannotBeUnderstoodIsRefusedAndKept) {
            {"\"generation\": 1", "\"generation\": 0"},
            {"\"generation\": 1", "\"generation\": 4294967296"},
            {"\"generation\": 1", "\"generation\": \"1\""},
+           {"\"evaluation\": true", "\"evaluation\": 1"},
            {"\"created_at_s\": 1", "\"created_at_s\": -1"},
            {"\"alpha\"", "\"al/pha\""},
            {"\"id\": \"", "\"id\": \"00"},
@@ -319,7 +334,7 @@ TEST_F(KeyStoreTest, SuspensionByAnotherProcessTakesEffectAtOnce) {
 TEST_F(KeyStoreTest, AcknowledgedChangesSurviveKill) {
   ASSERT_TRUE(open_store().ok());
   std::mt19937 random(7);
-  for (int round = 0; round < 12; ++round) {
+  for (int round = 0; round < 8; ++round) {
     int acknowledgements[2];
     ASSERT_EQ(pipe(acknowledgements), 0);
     const pid_t child = fork();
@@ -340,7 +355,7 @@ TEST_F(KeyStoreTest, AcknowledgedChangesSurviveKill) {
       }
     }
     close(acknowledgements[1]);
-    std::this_thread::sleep_for(std::chrono::milliseconds(150 + random() % 150));
+    std::this_thread::sleep_for(std::chrono::milliseconds(60 + random() % 100));
     kill(child, SIGKILL);
     int status = 0;
     ASSERT_EQ(waitpid(child, &status, 0), child);
