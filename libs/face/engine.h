@@ -62,6 +62,9 @@ Result<std::unique_ptr<Engine>> make_engine(
     std::string_view name_or_path,
     const std::filesystem::path& model_folder = default_model_folder());
 
+// Scales to unit norm. Error internal: zero or not finite.
+Status normalise(Embedding& embedding);
+
 // The comparison score of metric "cosine". Precondition: equal sizes.
 double cosine_score(std::span<const float> a, std::span<const float> b);
 

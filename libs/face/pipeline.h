@@ -9,6 +9,13 @@
 
 namespace bauta::face {
 
+// Which face of several is meant.
+enum class FaceChoice {
+  only,             // refuse when another face is at least half as wide as the largest
+  largest_central,  // the largest, those far from the centre counting as smaller; for photos that
+                    // are known to show one person
+};
+
 struct FaceOptions {
   ImageLimits limits;
   QualityThresholds thresholds;

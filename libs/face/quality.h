@@ -42,15 +42,8 @@ struct FaceQuality {
   double brightness = 0;  // mean grey level of the inner face, 0 to 255
 };
 
-// Which face of several is meant.
-enum class FaceChoice {
-  only,  // refuse when another face is at least half as large (by the side of its box) as the
-         // largest
-  largest_central,  // the largest, those far from the centre counting as smaller; for photos that
-                    // show one known person
-};
-
-FaceQuality measure_quality(const AlignedFace& face, std::span<const Point> landmarks);
+// Precondition: two landmarks at least, as in DetectedFace.
+Result<FaceQuality> measure_quality(const AlignedFace& face, std::span<const Point> landmarks);
 // The first reason to refuse, if there is one.
 std::optional<Refusal> refuse_quality(const FaceQuality& quality,
                                       const QualityThresholds& thresholds);

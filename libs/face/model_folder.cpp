@@ -1,0 +1,36 @@
+#include "face/model_folder.h"
+
+#include <cstdlib>
+
+namespace bauta::face {
+
+std::filesystem::path default_model_folder() {
+  const char* folder = std::getenv("BAUTA_MODELS");
+  return folder == nullptr ? "" : folder;
+}
+
+Result<std::filesystem::path> find_model_file(const std::filesystem::path& file,
+                                              const std::filesystem::path& beside,
+                                              const std::filesystem::path& model_folder) {
+  std::error_code ignored;
+  const auto exists = [&](const auto& path) {
+    return std::filesystem::is_regular_file(path, ignored);
+  };
+  if (file.is_absolute()) {
+    if (exists(file)) return file;
+    return make_error(ErrorCode::not_found, "The model {} does not exist.", file.string());
+  }
+  if (!beside.empty() && exists(beside / file)) return beside / file;
+  if (model_folder.empty())
+    return make_error(ErrorCode::not_found,
+                      "The model {} was not found{}. Set BAUTA_MODELS to the folder that holds it.",
+                      file.string(), beside.empty() ? "" : " in " + beside.string());
+  if (exists(model_folder / file)) return model_folder / file;
+  return make_error(ErrorCode::not_found,
+                    "The model {} was not found{} in the model folder {}. Put it there, or set "
+                    "BAUTA_MODELS to the folder that holds it.",
+                    file.string(), beside.empty() ? "" : " in " + beside.string() + " or",
+                    model_folder.string());
+}
+
+}  // namespace bauta::face
