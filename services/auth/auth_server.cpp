@@ -1,0 +1,333 @@
+#include "services/auth/auth_server.h"
+
+#include <chrono>
+
+#include "base/file.h"
+#include "services/contract.h"
+
+namespace bauta::auth {
+namespace {
+
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+constexpr size_t kMaxRelinearizationKey_bytes = size_t{16} << 20;
+
+uint64_t microseconds_since(Clock::time_point start) {
+  return static_cast<uint64_t>(
+      std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - start).count());
+}
+
+// The evaluation keys of one key generation for one template width.
+struct KeyFiles {
+  fs::path galois, relinearization;
+};
+
+KeyFiles key_files(const fs::path& directory, const std::string& key_id, size_t width) {
+  const fs::path stem = directory / "keys" / fmt::format("{}-{}", key_id, width);
+  return {fs::path(stem) += ".galois", fs::path(stem) += ".relinearization"};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<AuthServer>> AuthServer::open(const fs::path& directory, KeyService& keys,
+                                                     size_t threads) {
+  BAUTA_CHECK(create_directory(directory, 0700));
+  BAUTA_CHECK(create_directory(directory / "keys", 0700));
+  BAUTA_TRY(store::Catalogue catalogue, store::Catalogue::open(directory / "catalogue.sqlite"));
+  return std::unique_ptr<AuthServer>(
+      new AuthServer(directory, std::move(catalogue), keys, threads));
+}
+
+// --- Edges and keys
+
+Status AuthServer::admit_edge(const std::string& key_id, const std::string& edge_id,
+                              uint32_t dimension) {
+  auto known = catalogue_.find_edge(key_id, edge_id);
+  if (known.ok()) return {};
+  if (known.error().code != ErrorCode::not_found) return known.error();
+  v1::GetEdgeSwitchingKeyRequest request;
+  request.set_key_id(key_id);
+  request.set_edge_id(edge_id);
+  request.set_dimension(dimension);
+  BAUTA_TRY(const v1::EdgeSwitchingKey reply, keys_.get_edge_switching_key(request));
+  const Status added = catalogue_.put_edge(key_id, edge_id, as_bytes(reply.key()));
+  // Another process may have admitted it in the meantime.
+  if (!added.ok() && added.error().code != ErrorCode::already_exists) return added;
+  return {};
+}
+
+Status AuthServer::revoke_edge(const std::string& key_id, const std::string& edge_id) {
+  std::lock_guard lock(mutex_);
+  BAUTA_CHECK(catalogue_.revoke_edge(key_id, edge_id));
+  loaded_.clear();  // and with them the switching keys in memory
+  return {};
+}
+
+Result<std::shared_ptr<match::EvaluationKeys>> AuthServer::open_keys(
+    const std::string& key_id, const match::Parameters& parameters) {
+  const KeyFiles files = key_files(directory_, key_id, parameters.width());
+  std::error_code ignored;
+  if (!fs::exists(files.galois, ignored) || !fs::exists(files.relinearization, ignored)) {
+    v1::GetEvaluationKeysRequest request;
+    request.set_key_id(key_id);
+    request.set_dimension(static_cast<uint32_t>(parameters.dimension()));
+    BAUTA_TRY(const v1::EvaluationKeys reply, keys_.get_evaluation_keys(request));
+    BAUTA_CHECK(write_file_atomically(files.galois, as_bytes(reply.galois_keys())));
+    BAUTA_CHECK(
+        write_file_atomically(files.relinearization, as_bytes(reply.relinearization_key())));
+  }
+  BAUTA_TRY(const Bytes relinearization,
+            read_file(files.relinearization, kMaxRelinearizationKey_bytes));
+  return match::EvaluationKeys::open(parameters, files.galois, relinearization);
+}
+
+// --- Galleries
+
+Result<v1::Gallery> AuthServer::create_gallery(const v1::CreateGalleryRequest& request) {
+  std::lock_guard lock(mutex_);
+  BAUTA_CHECK(store::check_name("gallery", request.gallery()));
+  BAUTA_TRY(const match::Parameters parameters,
+            match::Parameters::create(request.contract().dimension()));
+  // The keys first: a gallery that exists can be used.
+  BAUTA_CHECK(open_keys(request.key_id(), parameters));
+  store::NewGallery gallery;
+  gallery.name = request.gallery();
+  gallery.key_id = request.key_id();
+  gallery.contract = serialize_contract(request.contract());
+  gallery.dimension = request.contract().dimension();
+  BAUTA_TRY(const store::Gallery row, catalogue_.create_gallery(gallery));
+  return describe(row);
+}
+
+Result<v1::ListGalleriesReply> AuthServer::list_galleries(const v1::ListGalleriesRequest&) {
+  BAUTA_TRY(const std::vector<store::Gallery> rows, catalogue_.list_galleries());
+  v1::ListGalleriesReply reply;
+  for (const store::Gallery& row : rows) {
+    BAUTA_TRY(*reply.add_galleries(), describe(row));
+  }
+  return reply;
+}
+
+Result<v1::Gallery> AuthServer::get_gallery(const v1::GetGalleryRequest& request) {
+  BAUTA_TRY(const store::Gallery row, catalogue_.find_gallery(request.gallery()));
+  return describe(row);
+}
+
+Result<v1::Gallery> AuthServer::describe(const store::Gallery& row) {
+  BAUTA_TRY(const store::GalleryStats stats, catalogue_.stats(row));
+  BAUTA_TRY(v1::EmbeddingContract contract, parse_contract(row.contract));
+  v1::Gallery reply;
+  reply.set_gallery(row.name);
+  reply.set_key_id(row.key_id);
+  *reply.mutable_contract() = std::move(contract);
+  reply.set_subjects(stats.subjects);
+  reply.set_references(stats.references);
+  reply.set_erased(stats.erased);
+  reply.set_blocks((stats.references + stats.erased + match::kDegree - 1) / match::kDegree);
+  reply.set_bytes_disk(stats.original_bytes);
+  return reply;
+}
+
+Result<v1::DeleteGalleryReply> AuthServer::delete_gallery(const v1::DeleteGalleryRequest& request) {
+  std::lock_guard lock(mutex_);
+  BAUTA_CHECK(catalogue_.delete_gallery(request.gallery()));
+  loaded_.erase(request.gallery());
+  return v1::DeleteGalleryReply();
+}
+
+Result<AuthServer::Loaded*> AuthServer::load(const std::string& name) {
+  BAUTA_TRY(const store::Gallery row, catalogue_.find_gallery(name));
+  std::unique_ptr<Loaded>& gallery = loaded_[name];
+  if (gallery == nullptr || gallery->row.id != row.id) {
+    auto fresh = std::make_unique<Loaded>();
+    fresh->row = row;
+    BAUTA_TRY(fresh->contract, parse_contract(row.contract));
+    BAUTA_TRY(const match::Parameters parameters, match::Parameters::create(row.dimension));
+    BAUTA_TRY(fresh->keys, open_keys(row.key_id, parameters));
+    gallery = std::move(fresh);
+  }
+  if (gallery->references == nullptr || gallery->generation != row.generation) {
+    if (Status loaded = load_references(*gallery); !loaded.ok()) {
+      loaded_.erase(name);  // half loaded is worse than not loaded
+      return loaded.error();
+    }
+  }
+  return gallery.get();
+}
+
+Status AuthServer::load_references(Loaded& gallery) {
+  if (gallery.references == nullptr) {
+    gallery.enrolled.clear();
+    gallery.generation = 0;
+    const auto read_original = [this, &gallery](uint64_t slot) -> Result<match::StoredReference> {
+      BAUTA_TRY(const Bytes original,
+                catalogue_.read_original(gallery.row, gallery.enrolled.at(slot).reference_id));
+      return match::parse_stored_reference(gallery.keys->parameters(), original);
+    };
+    BAUTA_TRY(const store::GalleryStats stats, catalogue_.stats(gallery.row));
+    gallery.references = std::make_unique<match::Gallery>(gallery.keys, read_original, &threads_);
+    gallery.references->reserve(stats.references + stats.erased);
+  }
+  bool erased_elsewhere = false;
+  const auto apply = [&](const store::ReferenceView& view) -> Status {
+    if (gallery.references->contains(view.position)) erased_elsewhere = true;
+    if (!view.live || erased_elsewhere) return {};
+    BAUTA_TRY(const match::StoredReference reference,
+              match::parse_stored_reference(gallery.keys->parameters(), view.original));
+    gallery.enrolled[view.position] = {view.id, std::string(view.subject)};
+    return gallery.references->insert(view.position, reference);
+  };
+  BAUTA_TRY(gallery.generation,
+            catalogue_.for_each_reference(gallery.row, gallery.generation, apply));
+  if (!erased_elsewhere) return {};
+  // Another process took references out whose originals are gone: lay everything out anew.
+  gallery.references.reset();
+  return load_references(gallery);
+}
+
+Result<AuthServer::Loaded*> AuthServer::load_for(const std::string& name,
+                                                 const v1::EmbeddingContract& contract,
+                                                 const std::string& edge_id) {
+  BAUTA_TRY(Loaded* const gallery, load(name));
+  BAUTA_CHECK(check_same_contract(gallery->contract, contract));
+  BAUTA_TRY(const store::Edge edge, catalogue_.find_edge(gallery->row.key_id, edge_id));
+  BAUTA_CHECK(gallery->keys->add_edge(edge.switching_key));
+  return gallery;
+}
+
+// --- Enrolment and erasure
+
+Result<v1::EnrolReply> AuthServer::enrol(const v1::EnrolRequest& request) {
+  std::lock_guard lock(mutex_);
+  BAUTA_TRY(Loaded* const gallery,
+            load_for(request.gallery(), request.contract(), request.edge_id()));
+  std::vector<Bytes> originals;
+  for (const std::string& reference : request.references()) {
+    BAUTA_TRY(const match::StoredReference stored,
+              gallery->keys->admit_reference(as_bytes(reference)));
+    originals.push_back(match::serialize_stored_reference(gallery->keys->parameters(), stored));
+  }
+  BAUTA_TRY(const std::vector<store::Reference> references,
+            catalogue_.enrol(gallery->row, request.subject(), originals,
+                             request.add() ? store::IfEnrolled::add : store::IfEnrolled::refuse));
+  v1::EnrolReply reply;
+  for (const store::Reference& reference : references)
+    reply.add_reference_ids(std::to_string(reference.id));
+  return reply;
+}
+
+Result<v1::EraseReply> AuthServer::erase(const v1::EraseRequest& request) {
+  std::lock_guard lock(mutex_);
+  BAUTA_TRY(Loaded* const gallery, load(request.gallery()));
+  BAUTA_TRY(const store::Subject subject, catalogue_.find_subject(gallery->row, request.subject()));
+  // Out of the blocks first, while the originals to subtract can still be read; whatever fails from
+  // here on, the next request loads the gallery as the catalogue has it.
+  Status taken_out;
+  for (const store::Reference& reference : subject.references)
+    if (taken_out.ok()) taken_out = gallery->references->erase(reference.position);
+  Result<store::Erasure> erasure = taken_out.ok()
+                                       ? catalogue_.erase_subject(gallery->row, request.subject())
+                                       : Result<store::Erasure>(taken_out.error());
+  if (!erasure.ok()) {
+    gallery->references.reset();
+    return erasure.error();
+  }
+  for (const store::Reference& reference : subject.references)
+    gallery->enrolled.erase(reference.position);
+  v1::EraseReply reply;
+  reply.set_references(erasure->references);
+  return reply;
+}
+
+// --- Recognition
+
+Status AuthServer::audit(store::AuditEvent event, v1::Decision decision, const std::string& gallery,
+                         const std::string& subject) {
+  store::AuditEntry entry;
+  entry.event = event;
+  entry.outcome = decision == v1::DECISION_ACCEPTED ? store::AuditOutcome::accepted
+                                                    : store::AuditOutcome::rejected;
+  entry.gallery = gallery;
+  entry.subject = subject;
+  BAUTA_CHECK(catalogue_.append_audit(entry));
+  return {};
+}
+
+Result<v1::IdentifyReply> AuthServer::identify(const v1::IdentifyRequest& request) {
+  std::lock_guard lock(mutex_);
+  BAUTA_TRY(Loaded* const gallery,
+            load_for(request.gallery(), request.contract(), request.edge_id()));
+  const match::Parameters& parameters = gallery->keys->parameters();
+  BAUTA_CHECK(gallery->references->prepare());
+  const auto start = Clock::now();
+  BAUTA_TRY(const match::SwitchedProbe probe,
+            gallery->keys->admit_probe(as_bytes(request.probe())));
+  v1::IdentifyReply reply;
+  reply.set_decision(v1::DECISION_REJECTED);
+  if (gallery->references->references() > 0) {
+    BAUTA_TRY(const match::Search search, gallery->references->search(probe));
+    v1::DecideRequest decide;
+    decide.set_key_id(gallery->row.key_id);
+    decide.set_dimension(gallery->row.dimension);
+    decide.set_threshold(gallery->contract.threshold_identify());
+    decide.set_scores(
+        std::string(as_text(match::serialize_score_request(parameters, search.request))));
+    reply.mutable_timings()->set_match_us(microseconds_since(start));
+    const auto sent = Clock::now();
+    BAUTA_TRY(const v1::DecideReply decided, keys_.decide(decide));
+    reply.mutable_timings()->set_decide_us(microseconds_since(sent));
+    reply.set_decision(decided.decision());
+    if (decided.decision() == v1::DECISION_ACCEPTED || decided.has_evaluation_score()) {
+      BAUTA_TRY(const uint64_t slot, search.map.slot({decided.block(), decided.coefficient()}));
+      const std::string& subject = gallery->enrolled.at(slot).subject;
+      if (decided.decision() == v1::DECISION_ACCEPTED) reply.set_subject(subject);
+      if (decided.has_evaluation_score()) {
+        reply.set_evaluation_score(decided.evaluation_score());
+        reply.set_evaluation_candidate(subject);
+      }
+    }
+  }
+  BAUTA_CHECK(audit(store::AuditEvent::identification, reply.decision(), request.gallery(),
+                    reply.subject()));
+  return reply;
+}
+
+Result<v1::VerifyReply> AuthServer::verify(const v1::VerifyRequest& request) {
+  std::lock_guard lock(mutex_);
+  BAUTA_TRY(Loaded* const gallery,
+            load_for(request.gallery(), request.contract(), request.edge_id()));
+  const match::Parameters& parameters = gallery->keys->parameters();
+  BAUTA_TRY(const store::Subject subject, catalogue_.find_subject(gallery->row, request.subject()));
+  const auto start = Clock::now();
+  BAUTA_TRY(const match::SwitchedProbe probe,
+            gallery->keys->admit_probe(as_bytes(request.probe())));
+  match::ScoreRequest scores;
+  for (const store::Reference& reference : subject.references) {
+    BAUTA_TRY(const Bytes original, catalogue_.read_original(gallery->row, reference.id));
+    BAUTA_TRY(const match::StoredReference stored,
+              match::parse_stored_reference(parameters, original));
+    BAUTA_TRY(match::Search search,
+              match::compare_one(*gallery->keys, probe, reference.position, stored));
+    scores.key_id = search.request.key_id;
+    for (match::ScoreBlock& block : search.request.blocks)
+      scores.blocks.push_back(std::move(block));
+  }
+  v1::DecideRequest decide;
+  decide.set_key_id(gallery->row.key_id);
+  decide.set_dimension(gallery->row.dimension);
+  decide.set_threshold(gallery->contract.threshold_verify());
+  decide.set_scores(std::string(as_text(match::serialize_score_request(parameters, scores))));
+  v1::VerifyReply reply;
+  reply.mutable_timings()->set_match_us(microseconds_since(start));
+  const auto sent = Clock::now();
+  BAUTA_TRY(const v1::DecideReply decided, keys_.decide(decide));
+  reply.mutable_timings()->set_decide_us(microseconds_since(sent));
+  reply.set_decision(decided.decision());
+  reply.set_evaluation_score(decided.evaluation_score());
+  BAUTA_CHECK(audit(store::AuditEvent::verification, reply.decision(), request.gallery(),
+                    request.subject()));
+  return reply;
+}
+
+}  // namespace bauta::auth

@@ -1,0 +1,68 @@
+#include "services/contract.h"
+
+#include "base/bytes.h"
+
+namespace bauta {
+namespace {
+
+constexpr size_t kMaxText_bytes = 1024;
+
+}  // namespace
+
+// Not protobuf's own encoding: its bytes are not promised to be the same in every version.
+std::string serialize_contract(const v1::EmbeddingContract& contract) {
+  ByteWriter writer;
+  writer.text(contract.engine());
+  writer.text(contract.model_digest());
+  writer.u32(contract.dimension());
+  writer.text(contract.metric());
+  writer.text(contract.normalisation());
+  writer.f64(contract.threshold_verify());
+  writer.f64(contract.threshold_identify());
+  return std::string(as_text(writer.bytes()));
+}
+
+Result<v1::EmbeddingContract> parse_contract(std::string_view bytes) {
+  ByteReader reader(as_bytes(bytes), "embedding contract");
+  v1::EmbeddingContract contract;
+  BAUTA_TRY(*contract.mutable_engine(), reader.text(kMaxText_bytes));
+  BAUTA_TRY(*contract.mutable_model_digest(), reader.text(kMaxText_bytes));
+  BAUTA_TRY(const uint32_t dimension, reader.u32());
+  contract.set_dimension(dimension);
+  BAUTA_TRY(*contract.mutable_metric(), reader.text(kMaxText_bytes));
+  BAUTA_TRY(*contract.mutable_normalisation(), reader.text(kMaxText_bytes));
+  BAUTA_TRY(const double threshold_verify, reader.f64());
+  contract.set_threshold_verify(threshold_verify);
+  BAUTA_TRY(const double threshold_identify, reader.f64());
+  contract.set_threshold_identify(threshold_identify);
+  BAUTA_CHECK(reader.finish());
+  return contract;
+}
+
+Status check_same_contract(const v1::EmbeddingContract& gallery,
+                           const v1::EmbeddingContract& offered) {
+  const auto differ = [](const char* field, const auto& expected, const auto& actual) {
+    return make_error(ErrorCode::mismatch,
+                      "the gallery is bound to embeddings with {} {}, but these have {}; use the "
+                      "engine that the gallery was created with",
+                      field, expected, actual);
+  };
+  if (gallery.engine() != offered.engine())
+    return differ("engine", gallery.engine(), offered.engine());
+  if (gallery.dimension() != offered.dimension())
+    return differ("dimension", gallery.dimension(), offered.dimension());
+  if (gallery.metric() != offered.metric())
+    return differ("metric", gallery.metric(), offered.metric());
+  if (gallery.model_digest() != offered.model_digest())
+    return differ("model digest", to_hex(as_bytes(gallery.model_digest())),
+                  to_hex(as_bytes(offered.model_digest())));
+  if (serialize_contract(gallery) != serialize_contract(offered))
+    return differ("normalisation and thresholds",
+                  fmt::format("{} {} {}", gallery.normalisation(), gallery.threshold_verify(),
+                              gallery.threshold_identify()),
+                  fmt::format("{} {} {}", offered.normalisation(), offered.threshold_verify(),
+                              offered.threshold_identify()));
+  return {};
+}
+
+}  // namespace bauta

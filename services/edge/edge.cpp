@@ -1,0 +1,237 @@
+#include "services/edge/edge.h"
+
+#include <chrono>
+
+#include "match/template_ciphertext.h"
+#include "match/template_codec.h"
+#include "secret/encryption.h"
+
+namespace bauta::edge {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double milliseconds_since(Clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+}
+
+// An embedding is a face: it is wiped as soon as it is encrypted.
+class WipedEmbedding {
+ public:
+  explicit WipedEmbedding(face::Embedding embedding) : values_(std::move(embedding)) {}
+  WipedEmbedding(const WipedEmbedding&) = delete;
+  WipedEmbedding& operator=(const WipedEmbedding&) = delete;
+  ~WipedEmbedding() {
+    wipe({reinterpret_cast<uint8_t*>(values_.data()), values_.size() * sizeof(float)});
+  }
+  const face::Embedding& values() const { return values_; }
+
+ private:
+  face::Embedding values_;
+};
+
+Recognition to_recognition(const v1::IdentifyReply& reply) {
+  Recognition recognition;
+  recognition.decision = reply.decision();
+  recognition.subject = reply.subject();
+  recognition.evaluation_candidate = reply.evaluation_candidate();
+  recognition.evaluation_score = reply.evaluation_score();
+  return recognition;
+}
+
+Recognition to_recognition(const v1::VerifyReply& reply) {
+  Recognition recognition;
+  recognition.decision = reply.decision();
+  recognition.evaluation_score = reply.evaluation_score();
+  return recognition;
+}
+
+void add_timings(const v1::Timings& from, Timings& to) {
+  to.match = static_cast<double>(from.match_us()) / 1000;
+  to.decide = static_cast<double>(from.decide_us()) / 1000;
+}
+
+}  // namespace
+
+v1::EmbeddingContract to_proto(const face::EmbeddingContract& contract) {
+  v1::EmbeddingContract proto;
+  proto.set_engine(contract.engine);
+  proto.set_model_digest(std::string(as_text(contract.model_digest)));
+  proto.set_dimension(contract.dimension);
+  proto.set_metric(contract.metric);
+  proto.set_normalisation(contract.normalisation);
+  proto.set_threshold_verify(contract.threshold_verify);
+  proto.set_threshold_identify(contract.threshold_identify);
+  return proto;
+}
+
+Edge::Edge(std::string edge_id, secret::SecretKey key, std::unique_ptr<face::Engine> engine,
+           std::unique_ptr<face::Detector> detector, match::Parameters parameters,
+           AuthService& auth)
+    : edge_id_(std::move(edge_id)),
+      key_(std::move(key)),
+      engine_(std::move(engine)),
+      detector_(std::move(detector)),
+      parameters_(std::move(parameters)),
+      auth_(auth),
+      contract_(to_proto(engine_->contract())) {}
+
+Result<std::unique_ptr<Edge>> Edge::create(std::string edge_id, secret::SecretKey key,
+                                           std::unique_ptr<face::Engine> engine,
+                                           std::unique_ptr<face::Detector> detector,
+                                           AuthService& auth) {
+  BAUTA_TRY(match::Parameters parameters, match::Parameters::create(engine->contract().dimension));
+  return std::unique_ptr<Edge>(new Edge(std::move(edge_id), std::move(key), std::move(engine),
+                                        std::move(detector), std::move(parameters), auth));
+}
+
+// --- Image to embedding to ciphertext
+
+Result<std::optional<face::Embedding>> Edge::extract(ByteView image, Timings& timings,
+                                                     std::string& reason) const {
+  const auto start = Clock::now();
+  const Result<face::FaceOutcome> outcome = face::find_face(image, *detector_);
+  timings.detect_align = milliseconds_since(start);
+  if (!outcome.ok()) {
+    // Bytes that are no image are the sender's mistake, as a photo without a face is; the rest is
+    // ours.
+    if (outcome.error().code != ErrorCode::invalid_argument) return outcome.error();
+    reason = outcome.error().message;
+    return std::optional<face::Embedding>();
+  }
+  if (const face::Refusal* refusal = outcome->refusal(); refusal != nullptr) {
+    reason = refusal->message;
+    return std::optional<face::Embedding>();
+  }
+  const auto aligned = Clock::now();
+  BAUTA_TRY(face::Embedding embedding, engine_->extract(outcome->face()->aligned));
+  timings.extract = milliseconds_since(aligned);
+  return std::optional<face::Embedding>(std::move(embedding));
+}
+
+Result<std::string> Edge::encrypt_probe(const face::Embedding& embedding, Timings& timings) const {
+  const auto start = Clock::now();
+  BAUTA_TRY(const match::TemplatePolynomial message, match::encode_probe(parameters_, embedding));
+  BAUTA_TRY(const ckks::SeededCiphertext ciphertext,
+            secret::encrypt(key_, message.span(), parameters_.ring().primes().size(),
+                            parameters_.probe_scale()));
+  std::string bytes(as_text(match::serialize_probe(parameters_, ciphertext)));
+  timings.encrypt = milliseconds_since(start);
+  return bytes;
+}
+
+Result<std::string> Edge::encrypt_reference(const face::Embedding& embedding) const {
+  BAUTA_TRY(const match::TemplatePolynomial message,
+            match::encode_reference(parameters_, embedding));
+  BAUTA_TRY(const ckks::SeededCiphertext ciphertext,
+            secret::encrypt(key_, message.span(), parameters_.ring().primes().size(),
+                            parameters_.reference_scale()));
+  return std::string(as_text(match::serialize_reference(parameters_, ciphertext)));
+}
+
+// --- Requests
+
+Result<Enrolment> Edge::enroll(const std::string& gallery, const std::string& subject,
+                               std::span<const Bytes> images, bool add) {
+  Enrolment enrolment;
+  v1::EnrolRequest request;
+  for (size_t i = 0; i < images.size(); ++i) {
+    Timings timings;
+    std::string reason;
+    BAUTA_TRY(std::optional<face::Embedding> embedding, extract(images[i], timings, reason));
+    if (!embedding) {
+      enrolment.refused.push_back({i, std::move(reason)});
+      continue;
+    }
+    const WipedEmbedding wiped(std::move(*embedding));
+    BAUTA_TRY(*request.add_references(), encrypt_reference(wiped.values()));
+  }
+  if (request.references().empty()) return enrolment;
+  request.set_gallery(gallery);
+  request.set_subject(subject);
+  request.set_edge_id(edge_id_);
+  *request.mutable_contract() = contract_;
+  request.set_add(add);
+  BAUTA_TRY(const v1::EnrolReply reply, auth_.enrol(request));
+  enrolment.reference_ids.assign(reply.reference_ids().begin(), reply.reference_ids().end());
+  return enrolment;
+}
+
+Result<Enrolment> Edge::enroll(const std::string& gallery, const std::string& subject,
+                               std::span<const face::Embedding> embeddings) {
+  v1::EnrolRequest request;
+  request.set_gallery(gallery);
+  request.set_subject(subject);
+  request.set_edge_id(edge_id_);
+  *request.mutable_contract() = contract_;
+  for (const face::Embedding& embedding : embeddings) {
+    BAUTA_TRY(*request.add_references(), encrypt_reference(embedding));
+  }
+  BAUTA_TRY(const v1::EnrolReply reply, auth_.enrol(request));
+  return Enrolment{{reply.reference_ids().begin(), reply.reference_ids().end()}, {}};
+}
+
+Result<Recognition> Edge::identify(const std::string& gallery, const face::Embedding& probe) {
+  Timings timings;
+  const auto start = Clock::now();
+  v1::IdentifyRequest request;
+  request.set_gallery(gallery);
+  request.set_edge_id(edge_id_);
+  *request.mutable_contract() = contract_;
+  BAUTA_TRY(*request.mutable_probe(), encrypt_probe(probe, timings));
+  BAUTA_TRY(const v1::IdentifyReply reply, auth_.identify(request));
+  add_timings(reply.timings(), timings);
+  timings.total = milliseconds_since(start);
+  Recognition recognition = to_recognition(reply);
+  recognition.timings = timings;
+  return recognition;
+}
+
+Result<Recognition> Edge::verify(const std::string& gallery, const std::string& subject,
+                                 const face::Embedding& probe) {
+  Timings timings;
+  const auto start = Clock::now();
+  v1::VerifyRequest request;
+  request.set_gallery(gallery);
+  request.set_subject(subject);
+  request.set_edge_id(edge_id_);
+  *request.mutable_contract() = contract_;
+  BAUTA_TRY(*request.mutable_probe(), encrypt_probe(probe, timings));
+  BAUTA_TRY(const v1::VerifyReply reply, auth_.verify(request));
+  add_timings(reply.timings(), timings);
+  timings.total = milliseconds_since(start);
+  Recognition recognition = to_recognition(reply);
+  recognition.timings = timings;
+  if (recognition.decision == v1::DECISION_ACCEPTED) recognition.subject = subject;
+  return recognition;
+}
+
+Result<Recognition> Edge::recognise(ByteView image, const Request& request) {
+  const auto start = Clock::now();
+  Timings timings;
+  Recognition refused;
+  BAUTA_TRY(std::optional<face::Embedding> embedding, extract(image, timings, refused.reason));
+  if (!embedding) {
+    timings.total = milliseconds_since(start);
+    refused.timings = timings;
+    return refused;
+  }
+  const WipedEmbedding wiped(std::move(*embedding));
+  BAUTA_TRY(Recognition recognition, request(wiped.values()));
+  recognition.timings.detect_align = timings.detect_align;
+  recognition.timings.extract = timings.extract;
+  recognition.timings.total = milliseconds_since(start);
+  return recognition;
+}
+
+Result<Recognition> Edge::identify(const std::string& gallery, ByteView image) {
+  return recognise(image, [&](const face::Embedding& probe) { return identify(gallery, probe); });
+}
+
+Result<Recognition> Edge::verify(const std::string& gallery, const std::string& subject,
+                                 ByteView image) {
+  return recognise(image,
+                   [&](const face::Embedding& probe) { return verify(gallery, subject, probe); });
+}
+
+}  // namespace bauta::edge

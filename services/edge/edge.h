@@ -1,0 +1,101 @@
+// The edge: turns the image in front of it into an encrypted template, sends that, and forgets the
+// rest. The only party that sees a face; it holds its own edge key and no tenant's.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "face/engine.h"
+#include "face/pipeline.h"
+#include "match/parameters.h"
+#include "secret/secret_key.h"
+#include "services/services.h"
+
+namespace bauta::edge {
+
+// Milliseconds, under the names of the JSON answers.
+struct Timings {
+  double detect_align = 0;  // decoding and quality included
+  double extract = 0;
+  double encrypt = 0;
+  double match = 0;   // at the authentication server
+  double decide = 0;  // at the key service, asked by the authentication server
+  double total = 0;   // all of it, transport included
+};
+
+struct Recognition {
+  v1::Decision decision = v1::DECISION_UNSPECIFIED;  // unspecified: the image was refused
+  std::string subject;                               // when accepted
+  std::string reason;                                // when refused: a sentence for the person
+  Timings timings;
+  // Only for keys created for evaluation: the best comparison score, and in 1:N whose it is.
+  double evaluation_score = 0;
+  std::string evaluation_candidate;
+};
+
+struct RefusedImage {
+  size_t image = 0;  // index into the images given
+  std::string reason;
+};
+
+struct Enrolment {
+  std::vector<std::string> reference_ids;
+  std::vector<RefusedImage> refused;
+};
+
+class Edge {
+ public:
+  // `auth` must outlive the edge. `key` is this edge's own (match/parameters.h: for the engine's
+  // dimension).
+  static Result<std::unique_ptr<Edge>> create(std::string edge_id, secret::SecretKey key,
+                                              std::unique_ptr<face::Engine> engine,
+                                              std::unique_ptr<face::Detector> detector,
+                                              AuthService& auth);
+
+  // One reference per usable image, all in one durable step. When no image can be used nothing is
+  // enrolled and reference_ids is empty. Errors: those of the authentication server.
+  Result<Enrolment> enroll(const std::string& gallery, const std::string& subject,
+                           std::span<const Bytes> images, bool add);
+  Result<Recognition> identify(const std::string& gallery, ByteView image);
+  Result<Recognition> verify(const std::string& gallery, const std::string& subject,
+                             ByteView image);
+
+  // The same from embeddings of this edge's engine.
+  Result<Enrolment> enroll(const std::string& gallery, const std::string& subject,
+                           std::span<const face::Embedding> embeddings);
+  Result<Recognition> identify(const std::string& gallery, const face::Embedding& probe);
+  Result<Recognition> verify(const std::string& gallery, const std::string& subject,
+                             const face::Embedding& probe);
+
+  const v1::EmbeddingContract& contract() const { return contract_; }
+
+ private:
+  Edge(std::string edge_id, secret::SecretKey key, std::unique_ptr<face::Engine> engine,
+       std::unique_ptr<face::Detector> detector, match::Parameters parameters, AuthService& auth);
+
+  // The embedding of the one face in the image; or nothing, and `reason`.
+  Result<std::optional<face::Embedding>> extract(ByteView image, Timings& timings,
+                                                 std::string& reason) const;
+  // extract(), then the request with the embedding; the embedding is wiped in any case.
+  using Request = std::function<Result<Recognition>(const face::Embedding&)>;
+  Result<Recognition> recognise(ByteView image, const Request& request);
+  Result<std::string> encrypt_probe(const face::Embedding& embedding, Timings& timings) const;
+  Result<std::string> encrypt_reference(const face::Embedding& embedding) const;
+
+  std::string edge_id_;
+  secret::SecretKey key_;
+  std::unique_ptr<face::Engine> engine_;
+  std::unique_ptr<face::Detector> detector_;
+  match::Parameters parameters_;
+  AuthService& auth_;
+  v1::EmbeddingContract contract_;
+};
+
+// The engine's contract in the form that travels.
+v1::EmbeddingContract to_proto(const face::EmbeddingContract& contract);
+
+}  // namespace bauta::edge

@@ -1,0 +1,39 @@
+// What the parties offer one another, one method per rpc of proto/bauta/v1. Implemented by the
+// servers themselves, so that one process can hold several parties; a caller cannot tell which it
+// has.
+#pragma once
+
+#include "base/result.h"
+#include "bauta/v1/auth.pb.h"
+#include "bauta/v1/key.pb.h"
+
+namespace bauta {
+
+// Thread-safe. Every request either succeeds wholly or changes nothing.
+class AuthService {
+ public:
+  virtual ~AuthService() = default;
+  virtual Result<v1::Gallery> create_gallery(const v1::CreateGalleryRequest& request) = 0;
+  virtual Result<v1::ListGalleriesReply> list_galleries(
+      const v1::ListGalleriesRequest& request) = 0;
+  virtual Result<v1::Gallery> get_gallery(const v1::GetGalleryRequest& request) = 0;
+  virtual Result<v1::DeleteGalleryReply> delete_gallery(
+      const v1::DeleteGalleryRequest& request) = 0;
+  virtual Result<v1::EnrolReply> enrol(const v1::EnrolRequest& request) = 0;
+  virtual Result<v1::EraseReply> erase(const v1::EraseRequest& request) = 0;
+  virtual Result<v1::IdentifyReply> identify(const v1::IdentifyRequest& request) = 0;
+  virtual Result<v1::VerifyReply> verify(const v1::VerifyRequest& request) = 0;
+};
+
+// What the authentication server may ask of the key service. Thread-safe.
+class KeyService {
+ public:
+  virtual ~KeyService() = default;
+  virtual Result<v1::EvaluationKeys> get_evaluation_keys(
+      const v1::GetEvaluationKeysRequest& request) = 0;
+  virtual Result<v1::EdgeSwitchingKey> get_edge_switching_key(
+      const v1::GetEdgeSwitchingKeyRequest& request) = 0;
+  virtual Result<v1::DecideReply> decide(const v1::DecideRequest& request) = 0;
+};
+
+}  // namespace bauta

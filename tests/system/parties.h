@@ -1,0 +1,153 @@
+// The three parties in one process over a directory, with a real SoftHSM token and random unit
+// vectors for faces: the fixture of the system tests.
+#pragma once
+
+#include <cmath>
+#include <filesystem>
+#include <memory>
+#include <random>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "keys/embedded_token.h"
+#include "services/auth/auth_server.h"
+#include "services/edge/edge.h"
+#include "services/key/key_server.h"
+
+namespace bauta {
+
+inline constexpr uint32_t kTestDimension = 64;
+
+// An engine that has a contract and reads no image: its embeddings come from the test.
+class FakeEngine final : public face::Engine {
+ public:
+  explicit FakeEngine(const std::string& name = "fake") {
+    contract_.engine = name;
+    contract_.dimension = kTestDimension;
+    contract_.metric = "cosine";
+    contract_.normalisation = "unit";
+    contract_.threshold_verify = 0.5;
+    contract_.threshold_identify = 0.6;
+  }
+  const face::EmbeddingContract& contract() const override { return contract_; }
+  Result<face::Embedding> extract(const face::AlignedFace&) const override {
+    return make_error(ErrorCode::refused, "the fake engine reads no image");
+  }
+
+ private:
+  face::EmbeddingContract contract_;
+};
+
+class NoDetector final : public face::Detector {
+ public:
+  std::string_view name() const override { return "none"; }
+  Result<std::vector<face::DetectedFace>> detect(const face::Image&) const override {
+    return std::vector<face::DetectedFace>();
+  }
+};
+
+// A face of person `person`: two faces of one person score about 0.9, of two people about 0.
+inline face::Embedding make_embedding(unsigned person, unsigned photo = 0) {
+  std::mt19937 identity(person + 1), variation(1000003 * (person + 1) + photo);
+  std::normal_distribution<float> normal;
+  face::Embedding embedding(kTestDimension);
+  double norm = 0;
+  for (float& value : embedding) {
+    value = normal(identity) + 0.33f * normal(variation);
+    norm += static_cast<double>(value) * value;
+  }
+  for (float& value : embedding) value = static_cast<float>(value / std::sqrt(norm));
+  return embedding;
+}
+
+inline std::string subject_name(unsigned person) {
+  return fmt::format("subject-{}", person);
+}
+
+// Opens the parties on `directory`; what they keep there outlives the object, as it outlives a
+// process.
+class Parties {
+ public:
+  explicit Parties(const std::filesystem::path& directory) : directory_(directory) {
+    token_status = keys::create_embedded_token(directory / "token");
+    if (!token_status.ok()) return;
+    auto token = keys::Token::open(keys::embedded_token_config(directory / "token"));
+    EXPECT_TRUE(token.ok()) << token.error().message;
+    auto store = keys::KeyStore::open(std::move(*token), directory / "key");
+    EXPECT_TRUE(store.ok()) << store.error().message;
+    key = std::make_unique<key::KeyServer>(std::move(*store));
+    auto server = auth::AuthServer::open(directory / "auth", *key);
+    EXPECT_TRUE(server.ok()) << server.error().message;
+    auth = std::move(*server);
+  }
+
+  // The id of the tenant's active key; makes one at first.
+  std::string tenant_key(const std::string& tenant = "tenant") {
+    if (auto active = key->store().active(tenant); active.ok()) return to_hex(active->id);
+    auto created = key->store().create(tenant, /*evaluation=*/false);
+    EXPECT_TRUE(created.ok()) << created.error().message;
+    EXPECT_TRUE(key->store().activate(created->id).ok());
+    return to_hex(created->id);
+  }
+
+  void create_gallery(const std::string& gallery, const std::string& tenant = "tenant") {
+    v1::CreateGalleryRequest request;
+    request.set_gallery(gallery);
+    request.set_key_id(tenant_key(tenant));
+    *request.mutable_contract() = edge::to_proto(FakeEngine().contract());
+    const auto created = auth->create_gallery(request);
+    ASSERT_TRUE(created.ok()) << created.error().message;
+  }
+
+  std::unique_ptr<edge::Edge> make_edge(const std::string& edge_id = "edge-1",
+                                        const std::string& tenant = "tenant",
+                                        const std::string& engine = "fake", bool admit = true,
+                                        AuthService* server = nullptr) {
+    const std::string key_id = tenant_key(tenant);
+    if (admit) {
+      const Status admitted = auth->admit_edge(key_id, edge_id, kTestDimension);
+      EXPECT_TRUE(admitted.ok()) << admitted.error().message;
+    }
+    auto secret = key->issue_edge_key(key_id, edge_id, kTestDimension);
+    EXPECT_TRUE(secret.ok()) << secret.error().message;
+    auto edge =
+        edge::Edge::create(edge_id, std::move(*secret), std::make_unique<FakeEngine>(engine),
+                           std::make_unique<NoDetector>(), server != nullptr ? *server : *auth);
+    EXPECT_TRUE(edge.ok()) << edge.error().message;
+    return std::move(*edge);
+  }
+
+  Result<bool> token_status = true;
+  std::unique_ptr<key::KeyServer> key;
+  std::unique_ptr<auth::AuthServer> auth;
+
+ private:
+  std::filesystem::path directory_;
+};
+
+inline Result<edge::Enrolment> enroll(edge::Edge& edge, const std::string& gallery,
+                                      unsigned person) {
+  const face::Embedding embedding = make_embedding(person);
+  return edge.enroll(gallery, subject_name(person), std::span(&embedding, 1));
+}
+
+class SystemTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = testing::TempDir() + "bauta-system-XXXXXX";
+    directory_ = mkdtemp(pattern.data());
+    parties_ = std::make_unique<Parties>(directory_);
+    if (!parties_->token_status.ok()) GTEST_SKIP() << parties_->token_status.error().message;
+    parties_->create_gallery("gallery");
+  }
+  void TearDown() override {
+    parties_.reset();
+    std::filesystem::remove_all(directory_);
+  }
+
+  std::filesystem::path directory_;
+  std::unique_ptr<Parties> parties_;
+};
+
+}  // namespace bauta

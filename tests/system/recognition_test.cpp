@@ -1,0 +1,235 @@
+// The way of a template through the three parties: what is recognised, and what is refused.
+
+#include "tests/system/parties.h"
+
+namespace bauta {
+namespace {
+
+class RecognitionTest : public SystemTest {
+ protected:
+  void SetUp() override {
+    SystemTest::SetUp();
+    if (IsSkipped()) return;
+    edge_ = parties_->make_edge();
+    for (unsigned person = 0; person < 6; ++person)
+      ASSERT_TRUE(enroll(*edge_, "gallery", person).ok());
+  }
+
+  v1::Gallery stats() {
+    v1::GetGalleryRequest request;
+    request.set_gallery("gallery");
+    auto gallery = parties_->auth->get_gallery(request);
+    EXPECT_TRUE(gallery.ok());
+    return *gallery;
+  }
+
+  std::unique_ptr<edge::Edge> edge_;
+};
+
+TEST_F(RecognitionTest, TheEnrolledAreIdentifiedAndOthersAreNot) {
+  for (unsigned person = 0; person < 6; ++person) {
+    const auto known = edge_->identify("gallery", make_embedding(person, 1));
+    ASSERT_TRUE(known.ok()) << known.error().message;
+    EXPECT_EQ(known->decision, v1::DECISION_ACCEPTED);
+    EXPECT_EQ(known->subject, subject_name(person));
+    const auto unknown = edge_->identify("gallery", make_embedding(100 + person));
+    ASSERT_TRUE(unknown.ok());
+    EXPECT_EQ(unknown->decision, v1::DECISION_REJECTED);
+    EXPECT_EQ(unknown->subject, "");
+  }
+}
+
+TEST_F(RecognitionTest, VerificationComparesWithTheClaimedSubjectAlone) {
+  const auto right = edge_->verify("gallery", subject_name(2), make_embedding(2, 1));
+  ASSERT_TRUE(right.ok()) << right.error().message;
+  EXPECT_EQ(right->decision, v1::DECISION_ACCEPTED);
+  const auto wrong = edge_->verify("gallery", subject_name(3), make_embedding(2, 1));
+  ASSERT_TRUE(wrong.ok());
+  EXPECT_EQ(wrong->decision, v1::DECISION_REJECTED);
+}
+
+TEST_F(RecognitionTest, ScoresStayInsideUnlessTheKeyIsForEvaluation) {
+  const auto known = edge_->identify("gallery", make_embedding(1, 1));
+  ASSERT_TRUE(known.ok());
+  EXPECT_EQ(known->evaluation_score, 0);
+  EXPECT_EQ(known->evaluation_candidate, "");
+}
+
+TEST_F(RecognitionTest, AnErasedSubjectIsNotFoundAgain) {
+  v1::EraseRequest request;
+  request.set_gallery("gallery");
+  request.set_subject(subject_name(4));
+  const auto erased = parties_->auth->erase(request);
+  ASSERT_TRUE(erased.ok()) << erased.error().message;
+  EXPECT_EQ(erased->references(), 1u);
+  EXPECT_EQ(edge_->identify("gallery", make_embedding(4, 1))->decision, v1::DECISION_REJECTED);
+  EXPECT_EQ(edge_->identify("gallery", make_embedding(5, 1))->subject, subject_name(5));
+  EXPECT_EQ(parties_->auth->erase(request).error().code, ErrorCode::not_found);
+}
+
+TEST_F(RecognitionTest, ASubjectMayHaveSeveralReferences) {
+  const std::vector<face::Embedding> photos = {make_embedding(30, 0), make_embedding(31, 0)};
+  ASSERT_TRUE(edge_->enroll("gallery", "two-photos", photos).ok());
+  EXPECT_EQ(edge_->identify("gallery", make_embedding(31, 1))->subject, "two-photos");
+  EXPECT_EQ(edge_->verify("gallery", "two-photos", make_embedding(30, 1))->decision,
+            v1::DECISION_ACCEPTED);
+}
+
+TEST_F(RecognitionTest, AnEmptyGalleryRejects) {
+  parties_->create_gallery("empty");
+  const auto nobody = edge_->identify("empty", make_embedding(1));
+  ASSERT_TRUE(nobody.ok()) << nobody.error().message;
+  EXPECT_EQ(nobody->decision, v1::DECISION_REJECTED);
+}
+
+TEST_F(RecognitionTest, TwoServersOnOneDirectorySeeEachOthersChanges) {
+  auto other = auth::AuthServer::open(directory_ / "auth", *parties_->key);
+  ASSERT_TRUE(other.ok());
+  const auto other_edge = parties_->make_edge("edge-1", "tenant", "fake", true, other->get());
+  ASSERT_TRUE(enroll(*other_edge, "gallery", 50).ok());
+  EXPECT_EQ(edge_->identify("gallery", make_embedding(50, 1))->subject, subject_name(50));
+  v1::EraseRequest request;
+  request.set_gallery("gallery");
+  request.set_subject(subject_name(50));
+  ASSERT_TRUE((*other)->erase(request).ok());
+  EXPECT_EQ(edge_->identify("gallery", make_embedding(50, 1))->decision, v1::DECISION_REJECTED);
+  ASSERT_TRUE(enroll(*other_edge, "gallery", 51).ok());
+  EXPECT_EQ(edge_->identify("gallery", make_embedding(51, 1))->subject, subject_name(51));
+}
+
+// --- What is refused changes nothing
+
+TEST_F(RecognitionTest, TheSameSubjectTwiceIsRefused) {
+  EXPECT_EQ(enroll(*edge_, "gallery", 3).error().code, ErrorCode::already_exists);
+  EXPECT_EQ(stats().references(), 6u);
+}
+
+TEST_F(RecognitionTest, AnUnknownGalleryOrSubjectIsNamed) {
+  const auto gallery = edge_->identify("nowhere", make_embedding(1));
+  ASSERT_FALSE(gallery.ok());
+  EXPECT_EQ(gallery.error().code, ErrorCode::not_found);
+  EXPECT_NE(gallery.error().message.find("nowhere"), std::string::npos);
+  const auto subject = edge_->verify("gallery", "nobody", make_embedding(1));
+  ASSERT_FALSE(subject.ok());
+  EXPECT_EQ(subject.error().code, ErrorCode::not_found);
+  EXPECT_NE(subject.error().message.find("nobody"), std::string::npos);
+}
+
+TEST_F(RecognitionTest, EmbeddingsOfAnotherContractAreRefused) {
+  const auto other = parties_->make_edge("edge-1", "tenant", "another-engine");
+  EXPECT_EQ(other->identify("gallery", make_embedding(1)).error().code, ErrorCode::mismatch);
+  EXPECT_EQ(enroll(*other, "gallery", 9).error().code, ErrorCode::mismatch);
+  EXPECT_EQ(stats().references(), 6u);
+}
+
+TEST_F(RecognitionTest, AnEdgeThatWasNotAdmittedIsRefused) {
+  const auto stranger = parties_->make_edge("edge-2", "tenant", "fake", /*admit=*/false);
+  EXPECT_FALSE(stranger->identify("gallery", make_embedding(1)).ok());
+  EXPECT_FALSE(enroll(*stranger, "gallery", 9).ok());
+  EXPECT_EQ(stats().references(), 6u);
+}
+
+TEST_F(RecognitionTest, ARevokedEdgeIsRefused) {
+  const auto second = parties_->make_edge("edge-2");
+  ASSERT_TRUE(second->identify("gallery", make_embedding(1, 1)).ok());
+  ASSERT_TRUE(parties_->auth->revoke_edge(parties_->tenant_key(), "edge-2").ok());
+  EXPECT_EQ(second->identify("gallery", make_embedding(1, 1)).error().code, ErrorCode::refused);
+  EXPECT_TRUE(edge_->identify("gallery", make_embedding(1, 1)).ok());
+}
+
+TEST_F(RecognitionTest, CiphertextsUnderAnotherTenantsKeyAreRefused) {
+  // An edge of tenant B that claims to be the admitted edge of tenant A.
+  const auto foreign = parties_->make_edge("edge-1", "tenant-b");
+  EXPECT_EQ(foreign->identify("gallery", make_embedding(1)).error().code, ErrorCode::refused);
+  EXPECT_EQ(enroll(*foreign, "gallery", 9).error().code, ErrorCode::refused);
+  EXPECT_EQ(stats().references(), 6u);
+}
+
+// Passes requests on after damaging the ciphertexts in them.
+class DamagingAuth final : public AuthService {
+ public:
+  using Damage = std::function<void(std::string&)>;
+  DamagingAuth(AuthService& auth, Damage damage) : auth_(auth), damage_(std::move(damage)) {}
+
+  Result<v1::Gallery> create_gallery(const v1::CreateGalleryRequest& r) override {
+    return auth_.create_gallery(r);
+  }
+  Result<v1::ListGalleriesReply> list_galleries(const v1::ListGalleriesRequest& r) override {
+    return auth_.list_galleries(r);
+  }
+  Result<v1::Gallery> get_gallery(const v1::GetGalleryRequest& r) override {
+    return auth_.get_gallery(r);
+  }
+  Result<v1::DeleteGalleryReply> delete_gallery(const v1::DeleteGalleryRequest& r) override {
+    return auth_.delete_gallery(r);
+  }
+  Result<v1::EnrolReply> enrol(const v1::EnrolRequest& r) override {
+    v1::EnrolRequest damaged = r;
+    damage_(*damaged.mutable_references(damaged.references_size() - 1));
+    return auth_.enrol(damaged);
+  }
+  Result<v1::EraseReply> erase(const v1::EraseRequest& r) override { return auth_.erase(r); }
+  Result<v1::IdentifyReply> identify(const v1::IdentifyRequest& r) override {
+    v1::IdentifyRequest damaged = r;
+    damage_(*damaged.mutable_probe());
+    return auth_.identify(damaged);
+  }
+  Result<v1::VerifyReply> verify(const v1::VerifyRequest& r) override {
+    v1::VerifyRequest damaged = r;
+    damage_(*damaged.mutable_probe());
+    return auth_.verify(damaged);
+  }
+
+ private:
+  AuthService& auth_;
+  Damage damage_;
+};
+
+TEST_F(RecognitionTest, DamagedCiphertextsAreRefused) {
+  const std::pair<const char*, DamagingAuth::Damage> damages[] = {
+      {"empty", [](std::string& bytes) { bytes.clear(); }},
+      {"truncated", [](std::string& bytes) { bytes.resize(bytes.size() / 2); }},
+      {"one byte short", [](std::string& bytes) { bytes.pop_back(); }},
+      {"bit flipped", [](std::string& bytes) { bytes[bytes.size() / 2] ^= 1; }},
+      {"oversized", [](std::string& bytes) { bytes += std::string(1 << 20, 'x'); }},
+      {"not ours", [](std::string& bytes) { bytes.assign(40'000, 'x'); }},
+  };
+  for (const auto& [name, damage] : damages) {
+    SCOPED_TRACE(name);
+    DamagingAuth auth(*parties_->auth, damage);
+    const auto edge = parties_->make_edge("edge-1", "tenant", "fake", true, &auth);
+    for (const auto& result : {edge->identify("gallery", make_embedding(1)),
+                               edge->verify("gallery", subject_name(1), make_embedding(1))}) {
+      ASSERT_FALSE(result.ok());
+      EXPECT_EQ(result.error().code, ErrorCode::corrupt) << result.error().message;
+    }
+    // The first reference of two is sound: still neither is enrolled.
+    const std::vector<face::Embedding> photos = {make_embedding(9, 0), make_embedding(9, 1)};
+    EXPECT_FALSE(edge->enroll("gallery", subject_name(9), photos).ok());
+    EXPECT_EQ(stats().references(), 6u);
+  }
+}
+
+TEST_F(RecognitionTest, EmbeddingsThatAreNoUnitVectorsAreRefused) {
+  face::Embedding zero(kTestDimension), doubled = make_embedding(1), nan = make_embedding(1),
+                                        shorter = make_embedding(1);
+  for (float& value : doubled) value *= 2;
+  nan[3] = std::nanf("");
+  shorter.pop_back();
+  for (const face::Embedding& embedding : {zero, doubled, nan, shorter}) {
+    const auto result = edge_->identify("gallery", embedding);
+    ASSERT_FALSE(result.ok());
+    EXPECT_EQ(result.error().code, ErrorCode::invalid_argument) << result.error().message;
+  }
+}
+
+TEST_F(RecognitionTest, ADestroyedKeyEndsRecognition) {
+  const auto id = key::parse_key_id(parties_->tenant_key());
+  ASSERT_TRUE(parties_->key->store().destroy(*id).ok());
+  const auto result = edge_->identify("gallery", make_embedding(1, 1));
+  ASSERT_FALSE(result.ok());
+  EXPECT_NE(result.error().message.find("destroyed"), std::string::npos) << result.error().message;
+}
+
+}  // namespace
+}  // namespace bauta
