@@ -1,0 +1,223 @@
+#include "apps/cli/arguments.h"
+
+#include <cstdlib>
+#include <memory>
+
+#include <CLI/CLI.hpp>
+
+namespace bauta::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+fs::path default_data_directory() {
+  if (const char* data = std::getenv("BAUTA_DATA"); data != nullptr && *data != 0) return data;
+  const char* home = std::getenv("HOME");
+  return fs::path(home != nullptr ? home : ".") / ".local/share/bauta";
+}
+
+fs::path default_token_directory(const fs::path& data) {
+  if (const char* token = std::getenv("BAUTA_TOKEN"); token != nullptr && *token != 0) return token;
+  fs::path beside = fs::absolute(data).lexically_normal();
+  if (!beside.has_filename()) beside = beside.parent_path();
+  return beside += "-token";
+}
+
+// Builds the tree of subcommands; `chosen` is set to what the command line asked for.
+class Parser {
+ public:
+  Parser()
+      : app_("bauta recognises faces while the servers that store and compare them never see one.",
+             "bauta") {
+    app_.set_version_flag("--version", BAUTA_VERSION);
+    app_.require_subcommand(1);
+    app_.fallthrough();
+    app_.failure_message(CLI::FailureMessage::help);
+    app_.add_option("--data", common_.data,
+                    "Directory of galleries and public keys [$BAUTA_DATA or ~/.local/share/bauta]");
+    app_.add_option(
+        "--token", common_.token,
+        "Directory of the embedded key token, outside --data [$BAUTA_TOKEN or DATA-token]");
+    app_.add_option("--threads", common_.threads, "Threads [one for each processor]")
+        ->check(CLI::Range(1, 1024));
+    app_.add_flag("--json", common_.json, "Print one JSON document on stdout and nothing else");
+    app_.set_config("--config", "", "TOML file with these options by their long names");
+    add_keys();
+    add_gallery();
+    add_recognition();
+    add_eval();
+    add_demo();
+  }
+
+  Arguments parse(int argc, char** argv) {
+    Arguments arguments;
+    try {
+      app_.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+      arguments.exit_code = app_.exit(error) == 0 ? kYes : kBadUsage;
+      return arguments;
+    }
+    if (common_.data.empty()) common_.data = default_data_directory();
+    if (common_.token.empty()) common_.token = default_token_directory(common_.data);
+    arguments.common = common_;
+    arguments.command = chosen_;
+    return arguments;
+  }
+
+ private:
+  // A subcommand whose options live as long as the parser and that runs `run` when it is chosen.
+  template <typename Options>
+  std::pair<CLI::App*, Options*> add(CLI::App* parent, const char* name, const char* description,
+                                     Result<Report> (*run)(const CommonOptions&, const Options&)) {
+    CLI::App* command = parent->add_subcommand(name, description);
+    command->fallthrough();
+    auto options = std::make_shared<Options>();
+    command->callback([this, run, options] {
+      chosen_ = [run, options](const CommonOptions& common) { return run(common, *options); };
+    });
+    return {command, options.get()};
+  }
+  void add(CLI::App* parent, const char* name, const char* description,
+           Result<Report> (*run)(const CommonOptions&)) {
+    CLI::App* command = parent->add_subcommand(name, description);
+    command->fallthrough();
+    command->callback([this, run] { chosen_ = run; });
+  }
+  CLI::App* add_group(const char* name, const char* description) {
+    CLI::App* group = app_.add_subcommand(name, description);
+    group->require_subcommand(1);
+    group->fallthrough();
+    return group;
+  }
+
+  void add_keys() {
+    CLI::App* keys = add_group("keys", "Keys of tenants, held in the token");
+    auto [init, options] = add(
+        keys, "init", "Create a tenant's key in the token (and the token, at first)", keys_init);
+    init->add_option("--tenant", options->tenant, "Name of the tenant")->capture_default_str();
+    init->add_flag(
+        "--evaluation", options->evaluation,
+        "Let decisions under this key carry rounded scores: for measuring, not for people");
+    add(keys, "status", "List the keys and their states", keys_status);
+  }
+
+  void add_gallery() {
+    CLI::App* gallery = add_group("gallery", "Galleries of encrypted references");
+    {
+      auto [create, options] = add(gallery, "create", "Create an empty gallery", gallery_create);
+      create->add_option("gallery", options->gallery, "Name of the gallery")->required();
+      create
+          ->add_option("--engine", options->engine,
+                       "Feature extractor: classic, or the JSON file of a network")
+          ->capture_default_str();
+      create
+          ->add_option("--detector", options->detector,
+                       "Face detector: haar, or the ONNX file of YuNet")
+          ->capture_default_str();
+      create->add_option("--tenant", options->tenant, "Tenant whose key the references are under")
+          ->capture_default_str();
+    }
+    add(gallery, "list", "List the galleries", gallery_list);
+    {
+      auto [stats, options] = add(gallery, "stats", "Show what a gallery holds", gallery_stats);
+      stats->add_option("gallery", *options, "Name of the gallery")->required();
+    }
+    {
+      auto [remove, options] =
+          add(gallery, "delete", "Delete a gallery and all its references", gallery_delete);
+      remove->add_option("gallery", options->gallery, "Name of the gallery")->required();
+      remove->add_flag("--yes", options->yes, "Really delete it");
+    }
+  }
+
+  void add_recognition() {
+    {
+      auto [command, options] =
+          add(&app_, "enroll", "Enrol a subject from one or more images", enroll);
+      command->add_option("--gallery", options->gallery, "Gallery")->required();
+      command->add_option("--subject", options->subject, "Identifier of the subject")->required();
+      command->add_flag("--add", options->add,
+                        "Add references to a subject that is enrolled already");
+      command->add_option("images", options->images, "Image files, one face each")->required();
+    }
+    {
+      auto [command, options] =
+          add(&app_, "erase", "Erase a subject and all its references", erase);
+      command->add_option("--gallery", options->gallery, "Gallery")->required();
+      command->add_option("--subject", options->subject, "Identifier of the subject")->required();
+    }
+    {
+      auto [command, options] =
+          add(&app_, "identify", "Say who is in each image, or that nobody enrolled is (1:N)",
+              identify);
+      command->add_option("--gallery", options->gallery, "Gallery")->required();
+      command->add_option("images", options->images, "Image files, one face each")->required();
+    }
+    {
+      auto [command, options] =
+          add(&app_, "verify", "Say whether an image shows the subject claimed (1:1)", verify);
+      command->add_option("--gallery", options->gallery, "Gallery")->required();
+      command->add_option("--subject", options->subject, "Identifier of the claimed subject")
+          ->required();
+      command->add_option("image", options->image, "Image file, one face")->required();
+    }
+  }
+
+  void add_eval() {
+    CLI::App* eval = add_group("eval", "Measure accuracy on labelled images");
+    {
+      auto [pairs, options] =
+          add(eval, "pairs", "1:1 accuracy on a list of pairs in the LFW format", eval_pairs);
+      pairs->add_option("--pairs", options->pairs, "Pairs file")->required();
+      add_eval_options(pairs, options);
+      pairs->add_option("--sample", options->sample,
+                        "Use only this many pairs, spread evenly [all]");
+    }
+    {
+      auto [open_set, options] =
+          add(eval, "identify", "1:N open-set accuracy at the engine's threshold", eval_identify);
+      add_eval_options(open_set, options);
+      open_set->add_option("--enrolled", options->enrolled, "Subjects to enrol, one image each")
+          ->capture_default_str();
+      open_set
+          ->add_option("--probes", options->probes,
+                       "Other images to identify: of enrolled and of unknown people")
+          ->capture_default_str();
+    }
+  }
+  static void add_eval_options(CLI::App* command, EvalOptions* options) {
+    command->add_option("--images", options->images, "Folder with NAME/NAME_0001.jpg")->required();
+    command
+        ->add_option("--engine", options->engine,
+                     "Feature extractor: classic, or the JSON file of a network")
+        ->capture_default_str();
+    command
+        ->add_option("--detector", options->detector,
+                     "Face detector: haar, or the ONNX file of YuNet")
+        ->capture_default_str();
+    command
+        ->add_option("--mode", options->mode,
+                     "plain: compare in the clear; template: under encryption")
+        ->check(CLI::IsMember({"plain", "template"}))
+        ->capture_default_str();
+  }
+
+  void add_demo() {
+    auto [command, options] =
+        add(&app_, "demo", "Enrol fictitious people and recognise them under encryption", demo);
+    command->add_option("--people", options->people,
+                        "Folder of the demo people [examples/people of the sources]");
+  }
+
+  CLI::App app_;
+  CommonOptions common_;
+  Command chosen_;
+};
+
+}  // namespace
+
+Arguments parse_arguments(int argc, char** argv) {
+  return Parser().parse(argc, argv);
+}
+
+}  // namespace bauta::cli

@@ -1,0 +1,98 @@
+// The command line of `bauta`: names, options and help texts. CLI11 stays behind arguments.cpp.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "apps/cli/report.h"
+
+namespace bauta::cli {
+
+// Options of every command.
+struct CommonOptions {
+  std::filesystem::path data;   // everything that the parties keep, but the token
+  std::filesystem::path token;  // the SoftHSM token; outside `data` and its backups
+  size_t threads = 0;           // 0: one for each processor
+  bool json = false;
+};
+
+struct KeysInitOptions {
+  std::string tenant = "default";
+  bool evaluation = false;
+};
+
+struct GalleryCreateOptions {
+  std::string gallery;
+  std::string engine = "classic";
+  std::string detector = "haar";
+  std::string tenant = "default";
+};
+
+struct GalleryDeleteOptions {
+  std::string gallery;
+  bool yes = false;
+};
+
+struct EnrollOptions {
+  std::string gallery, subject;
+  bool add = false;
+  std::vector<std::filesystem::path> images;
+};
+
+struct EraseOptions {
+  std::string gallery, subject;
+};
+
+struct IdentifyOptions {
+  std::string gallery;
+  std::vector<std::filesystem::path> images;
+};
+
+struct VerifyOptions {
+  std::string gallery, subject;
+  std::filesystem::path image;
+};
+
+struct EvalOptions {
+  std::filesystem::path pairs, images;
+  std::string engine = "classic", detector = "haar", mode = "template";
+  size_t sample = 0;  // 0: all
+  size_t enrolled = 500, probes = 500;
+};
+
+struct DemoOptions {
+  std::filesystem::path people;
+};
+
+// What main() runs: the one command that was asked for.
+using Command = std::function<Result<Report>(const CommonOptions&)>;
+
+struct Arguments {
+  CommonOptions common;
+  Command command;  // empty: `exit_code` says why (help was printed, or bad usage explained)
+  int exit_code = kYes;
+};
+
+// Reads the command line; prints help, version and usage errors itself.
+Arguments parse_arguments(int argc, char** argv);
+
+// The commands, by file.
+Result<Report> keys_init(const CommonOptions&, const KeysInitOptions&);            // keys.cpp
+Result<Report> keys_status(const CommonOptions&);                                  // keys.cpp
+Result<Report> gallery_create(const CommonOptions&, const GalleryCreateOptions&);  // gallery.cpp
+Result<Report> gallery_list(const CommonOptions&);                                 // gallery.cpp
+Result<Report> gallery_stats(const CommonOptions&, const std::string& gallery);    // gallery.cpp
+Result<Report> gallery_delete(const CommonOptions&, const GalleryDeleteOptions&);  // gallery.cpp
+Result<Report> enroll(const CommonOptions&, const EnrollOptions&);                 // recognise.cpp
+Result<Report> erase(const CommonOptions&, const EraseOptions&);                   // recognise.cpp
+Result<Report> identify(const CommonOptions&, const IdentifyOptions&);             // recognise.cpp
+Result<Report> verify(const CommonOptions&, const VerifyOptions&);                 // recognise.cpp
+Result<Report> eval_pairs(const CommonOptions&, const EvalOptions&);               // eval.cpp
+Result<Report> eval_identify(const CommonOptions&, const EvalOptions&);            // eval.cpp
+Result<Report> demo(const CommonOptions&, const DemoOptions&);                     // demo.cpp
+
+}  // namespace bauta::cli

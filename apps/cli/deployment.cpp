@@ -1,0 +1,109 @@
+#include "apps/cli/deployment.h"
+
+#include "base/file.h"
+#include "keys/embedded_token.h"
+#include "keys/key_store.h"
+
+namespace bauta::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The one edge of a deployment in one process.
+constexpr const char* kLocalEdge = "local";
+
+constexpr size_t kMaxSettings_bytes = 64 << 10;
+
+// data/edge/GALLERY.json: this machine's settings, not the server's truth; the contract is what
+// binds a gallery.
+fs::path settings_path(const fs::path& data, const std::string& gallery) {
+  return data / "edge" / (gallery + ".json");
+}
+
+// A path means the same from every working directory; names stay names.
+std::string lasting_name(const std::string& name_or_path) {
+  std::error_code ignored;
+  return fs::exists(name_or_path, ignored) ? fs::absolute(name_or_path).string() : name_or_path;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Deployment>> Deployment::open(const CommonOptions& options) {
+  std::error_code ignored;
+  if (!fs::exists(options.token, ignored))
+    return make_error(ErrorCode::not_found,
+                      "there is no key token at {}; create it with 'bauta keys init'",
+                      options.token.string());
+  BAUTA_CHECK(create_directory(options.data, 0700));
+  BAUTA_CHECK(create_directory(options.data / "edge", 0700));
+  std::unique_ptr<Deployment> deployment(new Deployment(options.data));
+  BAUTA_TRY(std::unique_ptr<keys::Token> token,
+            keys::Token::open(keys::embedded_token_config(options.token)));
+  BAUTA_TRY(std::unique_ptr<keys::KeyStore> store,
+            keys::KeyStore::open(std::move(token), options.data / "key"));
+  deployment->key_ = std::make_unique<key::KeyServer>(std::move(store));
+  BAUTA_TRY(deployment->auth_, auth::AuthServer::open(options.data / "auth", *deployment->key_));
+  return deployment;
+}
+
+Result<std::unique_ptr<Deployment>> Deployment::initialise(const CommonOptions& options,
+                                                           const std::string& tenant,
+                                                           bool evaluation) {
+  BAUTA_CHECK(keys::create_embedded_token(options.token));
+  BAUTA_TRY(std::unique_ptr<Deployment> deployment, open(options));
+  keys::KeyStore& store = deployment->key_->store();
+  if (auto active = store.active(tenant); active.ok()) return deployment;
+  BAUTA_TRY(const keys::KeyRecord created, store.create(tenant, evaluation));
+  BAUTA_CHECK(store.activate(created.id));
+  return deployment;
+}
+
+Result<v1::Gallery> Deployment::create_gallery(const std::string& gallery,
+                                               const EdgeSettings& settings,
+                                               const std::string& tenant) {
+  BAUTA_TRY(const std::unique_ptr<face::Engine> engine, face::make_engine(settings.engine));
+  BAUTA_CHECK(face::make_detector(settings.detector));  // now, rather than at the first image
+  v1::GetGalleryRequest existing;
+  existing.set_gallery(gallery);
+  if (auth_->get_gallery(existing).ok())
+    return make_error(ErrorCode::already_exists, "there is a gallery {} already", gallery);
+  BAUTA_TRY(const keys::KeyRecord key, key_->store().active(tenant));
+  v1::CreateGalleryRequest request;
+  request.set_gallery(gallery);
+  request.set_key_id(to_hex(key.id));
+  *request.mutable_contract() = edge::to_proto(engine->contract());
+  BAUTA_CHECK(auth_->admit_edge(to_hex(key.id), kLocalEdge, engine->contract().dimension));
+  // The settings first: a gallery that exists can be used.
+  const Json json = {{"engine", lasting_name(settings.engine)},
+                     {"detector", lasting_name(settings.detector)}};
+  BAUTA_CHECK(store::check_name("gallery", gallery));  // it becomes a file name
+  BAUTA_CHECK(write_file_atomically(settings_path(data_, gallery), as_bytes(json.dump(2) + "\n")));
+  return auth_->create_gallery(request);
+}
+
+Result<EdgeSettings> Deployment::settings_of(const std::string& gallery) const {
+  const fs::path path = settings_path(data_, gallery);
+  BAUTA_TRY(const Bytes bytes, read_file(path, kMaxSettings_bytes));
+  const Json json = Json::parse(as_text(bytes), nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object() || !json.contains("engine") || !json["engine"].is_string() ||
+      !json.contains("detector") || !json["detector"].is_string())
+    return make_error(ErrorCode::corrupt,
+                      "{} should be a JSON object with the texts \"engine\" and \"detector\"",
+                      path.string());
+  return EdgeSettings{json["engine"], json["detector"]};
+}
+
+Result<std::unique_ptr<edge::Edge>> Deployment::open_edge(const std::string& gallery) {
+  v1::GetGalleryRequest request;
+  request.set_gallery(gallery);
+  BAUTA_TRY(const v1::Gallery row, auth_->get_gallery(request));
+  BAUTA_TRY(const EdgeSettings settings, settings_of(gallery));
+  BAUTA_TRY(std::unique_ptr<face::Engine> engine, face::make_engine(settings.engine));
+  BAUTA_TRY(std::unique_ptr<face::Detector> detector, face::make_detector(settings.detector));
+  BAUTA_TRY(secret::SecretKey key,
+            key_->issue_edge_key(row.key_id(), kLocalEdge, row.contract().dimension()));
+  return edge::Edge::create(kLocalEdge, std::move(key), std::move(engine), std::move(detector),
+                            *auth_);
+}
+
+}  // namespace bauta::cli

@@ -1,0 +1,142 @@
+// 1:1 accuracy on a list of pairs, in the clear or under encryption.
+
+#include <chrono>
+#include <cmath>
+#include <map>
+
+#include "apps/cli/arguments.h"
+#include "apps/cli/temporary_deployment.h"
+#include "face/evaluation.h"
+
+namespace bauta::cli {
+namespace {
+
+// Scores pairs through the whole encrypted path and keeps how far each lies from the score in the
+// clear.
+class EncryptedScorer {
+ public:
+  static Result<std::unique_ptr<EncryptedScorer>> create(const EdgeSettings& settings) {
+    BAUTA_TRY(auto deployment, TemporaryDeployment::create(settings));
+    return std::unique_ptr<EncryptedScorer>(new EncryptedScorer(std::move(deployment)));
+  }
+
+  Result<double> operator()(const face::Embedding& reference, const face::Embedding& probe) {
+    BAUTA_TRY(const std::string subject, enrol(reference));
+    BAUTA_TRY(const edge::Recognition recognition,
+              deployment_->edge().verify(TemporaryDeployment::kGallery, subject, probe));
+    const double error = recognition.evaluation_score - face::cosine_score(reference, probe);
+    error_max_ = std::max(error_max_, std::abs(error));
+    squared_errors_ += error * error;
+    ++scores_;
+    return recognition.evaluation_score;
+  }
+
+  double error_max() const { return error_max_; }
+  double error_rms() const {
+    return scores_ == 0 ? 0 : std::sqrt(squared_errors_ / static_cast<double>(scores_));
+  }
+
+ private:
+  explicit EncryptedScorer(std::unique_ptr<TemporaryDeployment> deployment)
+      : deployment_(std::move(deployment)) {}
+
+  // An image that stands in several pairs is enrolled once.
+  Result<std::string> enrol(const face::Embedding& reference) {
+    const auto [entry, added] =
+        subjects_.try_emplace(reference, fmt::format("image-{}", subjects_.size()));
+    if (added)
+      BAUTA_CHECK(deployment_->edge().enroll(TemporaryDeployment::kGallery, entry->second,
+                                             std::span(&reference, 1)));
+    return entry->second;
+  }
+
+  std::unique_ptr<TemporaryDeployment> deployment_;
+  std::map<face::Embedding, std::string> subjects_;
+  double error_max_ = 0, squared_errors_ = 0;
+  size_t scores_ = 0;
+};
+
+// Spread evenly over the list, so that a sample keeps the balance of the whole.
+std::vector<face::ImagePair> sample_evenly(const std::vector<face::ImagePair>& pairs,
+                                           size_t count) {
+  if (count == 0 || count >= pairs.size()) return pairs;
+  std::vector<face::ImagePair> sample;
+  for (size_t i = 0; i < count; ++i) sample.push_back(pairs[i * pairs.size() / count]);
+  return sample;
+}
+
+}  // namespace
+
+Result<Report> eval_pairs(const CommonOptions& common, const EvalOptions& options) {
+  const auto start = std::chrono::steady_clock::now();
+  BAUTA_TRY(const std::vector<face::ImagePair> all,
+            face::read_pairs(options.pairs, options.images));
+  const std::vector<face::ImagePair> pairs = sample_evenly(all, options.sample);
+  BAUTA_TRY(const std::unique_ptr<face::Engine> engine, face::make_engine(options.engine));
+
+  ThreadPool threads(common.threads == 0 ? available_processors() : common.threads);
+  face::FaceOptions face_options;
+  face_options.choice = face::FaceChoice::largest_central;
+  const std::vector<std::filesystem::path> paths = face::images_of(pairs);
+  face::EmbeddedImages images;
+  {
+    Progress progress("images", paths.size());
+    BAUTA_TRY(images, face::embed_images(
+                          paths, [&] { return face::make_detector(options.detector); }, *engine,
+                          face_options, threads, [&](size_t, size_t) { progress.advance(); }));
+  }
+  size_t failures_to_enrol = 0;
+  for (const auto& [path, image] : images)
+    if (!image.embedding) ++failures_to_enrol;
+
+  std::unique_ptr<EncryptedScorer> encrypted;
+  face::Scorer scorer = [](const face::Embedding& reference,
+                           const face::Embedding& probe) -> Result<double> {
+    return face::cosine_score(reference, probe);
+  };
+  if (options.mode == "template") {
+    BAUTA_TRY(encrypted, EncryptedScorer::create({options.engine, options.detector}));
+    scorer = std::ref(*encrypted);
+  }
+  std::vector<face::ScoredPair> scored;
+  {
+    Progress progress("pairs", pairs.size());
+    BAUTA_TRY(scored, face::score_pairs(pairs, images, scorer,
+                                        [&](size_t, size_t) { progress.advance(); }));
+  }
+  BAUTA_TRY(const face::PairsReport result, face::report_pairs(scored));
+  const double seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+
+  Report report;
+  report.json = {{"engine", engine->contract().engine},
+                 {"detector", options.detector},
+                 {"mode", options.mode},
+                 {"pairs", result.pairs},
+                 {"folds", result.folds},
+                 {"accuracy_mean", result.accuracy_mean},
+                 {"accuracy_std", result.accuracy_std},
+                 {"eer", result.eer},
+                 {"tar_at_far_1e-2", result.tar_at_far_1e_2},
+                 {"tar_at_far_1e-3", result.tar_at_far_1e_3},
+                 {"failures_to_enrol", failures_to_enrol},
+                 {"failed_pairs", result.failed_pairs},
+                 {"score_error_max", encrypted ? Json(encrypted->error_max()) : Json()},
+                 {"score_error_rms", encrypted ? Json(encrypted->error_rms()) : Json()},
+                 {"seconds", seconds}};
+  report.text = fmt::format(
+      "{} ({}), {} pairs in {} folds: accuracy {:.2f} % +- {:.2f}, EER {:.2f} %, TAR {:.2f} % at "
+      "FAR 1 %, "
+      "{:.2f} % at 0.1 %; {} of {} images could not be enrolled; {:.0f} s\n",
+      engine->contract().engine, options.mode, result.pairs, result.folds,
+      100 * result.accuracy_mean, 100 * result.accuracy_std, 100 * result.eer,
+      100 * result.tar_at_far_1e_2, 100 * result.tar_at_far_1e_3, failures_to_enrol, paths.size(),
+      seconds);
+  if (encrypted)
+    report.text +=
+        fmt::format("encrypted against plain scores: largest difference {:.2e}, rms {:.2e}\n",
+                    encrypted->error_max(), encrypted->error_rms());
+  return report;
+}
+
+}  // namespace bauta::cli

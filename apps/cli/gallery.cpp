@@ -1,0 +1,81 @@
+#include "apps/cli/arguments.h"
+#include "apps/cli/deployment.h"
+
+namespace bauta::cli {
+namespace {
+
+Json to_json(const v1::Gallery& gallery) {
+  const v1::EmbeddingContract& contract = gallery.contract();
+  return {{"gallery", gallery.gallery()},
+          {"subjects", gallery.subjects()},
+          {"references", gallery.references()},
+          {"erased", gallery.erased()},
+          {"blocks", gallery.blocks()},
+          {"tail", gallery.tail()},
+          {"contract",
+           {{"engine", contract.engine()},
+            {"model_digest", to_hex(as_bytes(contract.model_digest()))},
+            {"dimension", contract.dimension()},
+            {"metric", contract.metric()},
+            {"normalisation", contract.normalisation()},
+            {"threshold_verify", contract.threshold_verify()},
+            {"threshold_identify", contract.threshold_identify()}}},
+          {"key_id", gallery.key_id()},
+          {"bytes_disk", gallery.bytes_disk()},
+          {"bytes_memory", gallery.bytes_memory()}};
+}
+
+std::string to_line(const v1::Gallery& gallery) {
+  return fmt::format("{:<24} {:>8} subjects {:>8} references  {} {}-d  key {}\n", gallery.gallery(),
+                     gallery.subjects(), gallery.references(), gallery.contract().engine(),
+                     gallery.contract().dimension(), gallery.key_id());
+}
+
+}  // namespace
+
+Result<Report> gallery_create(const CommonOptions& common, const GalleryCreateOptions& options) {
+  BAUTA_TRY(const std::unique_ptr<Deployment> deployment, Deployment::open(common));
+  BAUTA_TRY(const v1::Gallery gallery,
+            deployment->create_gallery(options.gallery, {options.engine, options.detector},
+                                       options.tenant));
+  return Report{to_json(gallery), to_line(gallery)};
+}
+
+Result<Report> gallery_list(const CommonOptions& common) {
+  BAUTA_TRY(const std::unique_ptr<Deployment> deployment, Deployment::open(common));
+  BAUTA_TRY(const v1::ListGalleriesReply reply, deployment->auth().list_galleries({}));
+  Report report;
+  report.json = Json::array();
+  for (const v1::Gallery& gallery : reply.galleries()) {
+    report.json.push_back(to_json(gallery));
+    report.text += to_line(gallery);
+  }
+  return report;
+}
+
+Result<Report> gallery_stats(const CommonOptions& common, const std::string& name) {
+  BAUTA_TRY(const std::unique_ptr<Deployment> deployment, Deployment::open(common));
+  v1::GetGalleryRequest request;
+  request.set_gallery(name);
+  BAUTA_TRY(const v1::Gallery gallery, deployment->auth().get_gallery(request));
+  return Report{to_json(gallery), to_line(gallery)};
+}
+
+Result<Report> gallery_delete(const CommonOptions& common, const GalleryDeleteOptions& options) {
+  BAUTA_TRY(const std::unique_ptr<Deployment> deployment, Deployment::open(common));
+  v1::GetGalleryRequest get;
+  get.set_gallery(options.gallery);
+  BAUTA_TRY(const v1::Gallery gallery, deployment->auth().get_gallery(get));
+  if (!options.yes)
+    return make_error(ErrorCode::refused,
+                      "{} holds {} references, which nothing brings back; repeat with --yes",
+                      gallery.gallery(), gallery.references());
+  v1::DeleteGalleryRequest request;
+  request.set_gallery(options.gallery);
+  BAUTA_CHECK(deployment->auth().delete_gallery(request));
+  return Report{
+      {{"gallery", gallery.gallery()}, {"references", gallery.references()}},
+      fmt::format("{} is deleted, with {} references\n", gallery.gallery(), gallery.references())};
+}
+
+}  // namespace bauta::cli
