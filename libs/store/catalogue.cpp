@@ -69,8 +69,9 @@ Catalogue& Catalogue::operator=(Catalogue&&) noexcept = default;
 Catalogue::~Catalogue() = default;
 
 Result<Catalogue> Catalogue::open(const std::filesystem::path& path, OpenOptions options) {
-  BAUTA_TRY(Connection connection, Connection::open(path, options.busy_timeout_ms));
-  BAUTA_CHECK(prepare_catalogue(connection, schema_steps()));
+  std::error_code reason;
+  if (!std::filesystem::exists(path, reason)) BAUTA_CHECK(create_catalogue(path, schema_steps()));
+  BAUTA_TRY(Connection connection, open_catalogue(path, options.busy_timeout_ms, schema_steps()));
   Catalogue catalogue(std::make_unique<State>(std::move(connection)));
   // What an interrupted erasure left; if it cannot be done now, the catalogue is usable all the
   // same.

@@ -1,7 +1,12 @@
 #include "store/schema.h"
 
-#include <chrono>
-#include <thread>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include <fcntl.h>
+#include <unistd.h>
 
 namespace bauta::store {
 namespace {
@@ -76,36 +81,33 @@ CREATE TRIGGER audit_keeps_columns BEFORE UPDATE ON audit
 )sql",
 };
 
-struct FileKind {
-  int64_t application_id = 0;
-  int64_t version = 0;
-  bool empty = true;
-};
-
-Result<FileKind> read_file_kind(Connection& connection) {
-  FileKind kind;
-  BAUTA_TRY(const int64_t tables, connection.query_integer("SELECT count(*) FROM sqlite_schema"));
-  BAUTA_TRY(kind.application_id, connection.query_integer("PRAGMA application_id"));
-  BAUTA_TRY(kind.version, connection.query_integer("PRAGMA user_version"));
-  kind.empty = tables == 0 && kind.application_id == 0 && kind.version == 0;
-  return kind;
+Result<int64_t> read_version(Connection& connection) {
+  return connection.query_integer("PRAGMA user_version");
 }
 
-Status check_file_kind(const Connection& connection, const FileKind& kind, size_t newest) {
-  if (kind.empty) return {};
-  if (kind.application_id != kApplicationId)
+Status check_is_catalogue(Connection& connection, size_t newest_version) {
+  const std::string file = connection.path().string();
+  BAUTA_TRY(const int64_t tables, connection.query_integer("SELECT count(*) FROM sqlite_schema"));
+  BAUTA_TRY(const int64_t application, connection.query_integer("PRAGMA application_id"));
+  BAUTA_TRY(const int64_t version, read_version(connection));
+  if (tables == 0)
+    return make_error(ErrorCode::corrupt,
+                      "the catalogue {} is empty, so its content was lost; restore it from a "
+                      "backup, or delete the file to begin a new one",
+                      file);
+  if (application != kApplicationId)
     return make_error(ErrorCode::mismatch,
                       "{} is a database of another program, not a catalogue; choose another file",
-                      connection.path().string());
-  if (kind.version < 1 || kind.version > static_cast<int64_t>(newest))
+                      file);
+  if (version < 1 || version > static_cast<int64_t>(newest_version))
     return make_error(ErrorCode::mismatch,
                       "the catalogue {} has schema version {} and this program knows 1 to {}; use "
                       "the version of bauta that wrote it, or a newer one",
-                      connection.path().string(), kind.version, newest);
+                      file, version, newest_version);
   return {};
 }
 
-Status try_wal_mode(Connection& connection) {
+Status enter_wal_mode(Connection& connection) {
   BAUTA_TRY(Statement mode, connection.prepare("PRAGMA journal_mode = WAL"));
   BAUTA_TRY(const bool row, mode.step());
   if (row && mode.text(0) == "wal") return {};
@@ -115,28 +117,7 @@ Status try_wal_mode(Connection& connection) {
                     connection.path().string());
 }
 
-// Two processes that create the file at the same moment block each other here in a way that
-// SQLite's own busy timeout does not wait for.
-Status enter_wal_mode(Connection& connection) {
-  using std::chrono::steady_clock;
-  const auto deadline =
-      steady_clock::now() + std::chrono::milliseconds(connection.busy_timeout_ms());
-  while (true) {
-    const Status entered = try_wal_mode(connection);
-    if (entered.ok() || entered.error().code != ErrorCode::busy || steady_clock::now() > deadline)
-      return entered;
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
-}
-
-Status set_up(Connection& connection, bool create) {
-  if (create) {
-    std::error_code reason;  // SQLite gives the log and its index the mode of the database
-    std::filesystem::permissions(
-        connection.path(), std::filesystem::perms::owner_read | std::filesystem::perms::owner_write,
-        reason);
-    BAUTA_CHECK(connection.run(fmt::format("PRAGMA page_size = {}", kPageBytes)));
-  }
+Status set_up(Connection& connection) {
   BAUTA_CHECK(enter_wal_mode(connection));
   return connection.run_script(
       "PRAGMA synchronous = FULL;"
@@ -147,18 +128,44 @@ Status set_up(Connection& connection, bool create) {
       "PRAGMA cell_size_check = ON;");
 }
 
-// True when a step was applied, false when there is none left.
-Result<bool> apply_next_step(Connection& connection, std::span<const char* const> steps) {
+Status apply_next_step(Connection& connection, std::span<const char* const> steps) {
   BAUTA_TRY(Transaction transaction, Transaction::begin(connection));
-  BAUTA_TRY(const FileKind kind, read_file_kind(connection));  // another process may have been here
-  BAUTA_CHECK(check_file_kind(connection, kind, steps.size()));
-  const auto version = static_cast<size_t>(kind.version);
-  if (version == steps.size()) return false;
+  BAUTA_TRY(const int64_t stored, read_version(connection));
+  const auto version = static_cast<size_t>(stored);
+  if (version >= steps.size()) return {};  // another process was faster
   BAUTA_CHECK(connection.run_script(steps[version]));
   BAUTA_CHECK(connection.run(fmt::format("PRAGMA application_id = {}", kApplicationId)));
   BAUTA_CHECK(connection.run(fmt::format("PRAGMA user_version = {}", version + 1)));
-  BAUTA_CHECK(transaction.commit());
-  return true;
+  return transaction.commit();
+}
+
+Status apply_missing_steps(Connection& connection, std::span<const char* const> steps) {
+  BAUTA_TRY(int64_t version, read_version(connection));
+  while (static_cast<size_t>(version) < steps.size()) {
+    BAUTA_CHECK(apply_next_step(connection, steps));
+    BAUTA_TRY(version, read_version(connection));
+  }
+  return {};
+}
+
+Error creation_error(const std::filesystem::path& path, int reason) {
+  const ErrorCode code = reason == ENOENT                       ? ErrorCode::not_found
+                         : reason == ENOSPC || reason == EDQUOT ? ErrorCode::no_space
+                                                                : ErrorCode::unavailable;
+  return make_error(code, "cannot create the catalogue {}: {}; check its directory", path.string(),
+                    std::strerror(reason));
+}
+
+// Fills the empty file `path`. Closing the connection moves everything from the log into it.
+Status fill(const std::filesystem::path& path, std::span<const char* const> steps) {
+  BAUTA_TRY(Connection connection, Connection::open(path, 0));
+  BAUTA_CHECK(connection.run(fmt::format("PRAGMA page_size = {}", kPageBytes)));
+  BAUTA_CHECK(set_up(connection));
+  return apply_missing_steps(connection, steps);
+}
+
+void remove_with_log(const std::string& path) {
+  for (const char* suffix : {"", "-wal", "-shm"}) unlink((path + suffix).c_str());
 }
 
 }  // namespace
@@ -167,15 +174,38 @@ std::span<const char* const> schema_steps() {
   return kSteps;
 }
 
-Status prepare_catalogue(Connection& connection, std::span<const char* const> steps) {
-  BAUTA_TRY(const FileKind kind, read_file_kind(connection));
-  BAUTA_CHECK(check_file_kind(connection, kind, steps.size()));
-  BAUTA_CHECK(set_up(connection, kind.empty));
-  if (!kind.empty && kind.version == static_cast<int64_t>(steps.size())) return {};
-  while (true) {
-    BAUTA_TRY(const bool applied, apply_next_step(connection, steps));
-    if (!applied) return {};
+Status create_catalogue(const std::filesystem::path& path, std::span<const char* const> steps) {
+  // SQLite would play the log of a lost catalogue into the new one.
+  std::error_code none;
+  if (std::filesystem::exists(path.string() + "-wal", none) && !std::filesystem::exists(path, none))
+    return make_error(ErrorCode::corrupt,
+                      "the catalogue {} is missing but its log {}-wal is there; restore both from "
+                      "a backup, or delete the log to begin a new catalogue",
+                      path.string(), path.string());
+  std::string unfinished = path.string() + ".new-XXXXXX";
+  const int descriptor = mkostemp(unfinished.data(), O_CLOEXEC);  // mode 0600, kept by SQLite
+  if (descriptor < 0) return creation_error(path, errno);
+  close(descriptor);
+  if (const Status filled = fill(unfinished, steps); !filled.ok()) {
+    remove_with_log(unfinished);
+    return filled;
   }
+  // Durable with the first commit, when SQLite syncs the directory of the new log.
+  if (renameat2(AT_FDCWD, unfinished.c_str(), AT_FDCWD, path.c_str(), RENAME_NOREPLACE) == 0)
+    return {};
+  const int reason = errno;
+  remove_with_log(unfinished);
+  if (reason == EEXIST) return {};
+  return creation_error(path, reason);
+}
+
+Result<Connection> open_catalogue(const std::filesystem::path& path, int busy_timeout_ms,
+                                  std::span<const char* const> steps) {
+  BAUTA_TRY(Connection connection, Connection::open(path, busy_timeout_ms));
+  BAUTA_CHECK(check_is_catalogue(connection, steps.size()));
+  BAUTA_CHECK(set_up(connection));
+  BAUTA_CHECK(apply_missing_steps(connection, steps));
+  return connection;
 }
 
 }  // namespace bauta::store

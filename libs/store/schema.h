@@ -24,9 +24,16 @@ inline constexpr int64_t kPaddingBytes = kPageBytes;
 // released is never changed.
 std::span<const char* const> schema_steps();
 
-// Checks that the file is empty or a catalogue of at most version steps.size(), then sets the
-// connection up and applies the missing steps, each in a transaction of its own.
-// Errors: mismatch, a newer schema or another program's database; nothing is changed then.
-Status prepare_catalogue(Connection& connection, std::span<const char* const> steps);
+// Makes a new catalogue beside `path` and renames it, so that at `path` there is never half a
+// catalogue and an empty file is one that lost its content. Fine if another process was faster.
+// Errors: not_found when there is no such directory; corrupt when a log without its catalogue
+// stands there.
+Status create_catalogue(const std::filesystem::path& path, std::span<const char* const> steps);
+
+// Opens an existing catalogue, sets the connection up and applies the steps it lacks, each in a
+// transaction of its own.
+// Errors: corrupt; mismatch, a newer schema or another program's database; nothing is changed then.
+Result<Connection> open_catalogue(const std::filesystem::path& path, int busy_timeout_ms,
+                                  std::span<const char* const> steps);
 
 }  // namespace bauta::store

@@ -34,6 +34,7 @@ void Statement::Finalize::operator()(sqlite3_stmt* statement) const {
 }
 
 Result<bool> Statement::step() {
+  errno = 0;
   const int code = sqlite3_step(statement_.get());
   if (code == SQLITE_ROW) return true;
   if (code == SQLITE_DONE) return false;
@@ -63,18 +64,17 @@ void Connection::Close::operator()(sqlite3* database) const {
 }
 
 Result<Connection> Connection::open(const std::filesystem::path& path, int busy_timeout_ms) {
-  std::error_code reason;
   // Absolute, so that SQLite never takes the name for ":memory:" or a URI.
+  std::error_code reason;
   std::filesystem::path absolute = std::filesystem::absolute(path, reason);
-  if (reason || !std::filesystem::is_directory(absolute.parent_path(), reason))
-    return make_error(ErrorCode::not_found,
-                      "cannot open the catalogue {}: there is no directory {}; create it first",
-                      path.string(), absolute.parent_path().string());
+  if (reason)
+    return make_error(ErrorCode::unavailable, "cannot find {}: {}", path.string(),
+                      reason.message());
   sqlite3* database = nullptr;
-  const int code = sqlite3_open_v2(
-      absolute.c_str(), &database,
-      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
-      nullptr);
+  errno = 0;
+  const int code =
+      sqlite3_open_v2(absolute.c_str(), &database,
+                      SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, nullptr);
   Connection connection(std::move(absolute), busy_timeout_ms, database);
   if (code != SQLITE_OK) return connection.error(code);
   if (sqlite3_db_readonly(database, "main") == 1)
@@ -87,6 +87,7 @@ Result<Connection> Connection::open(const std::filesystem::path& path, int busy_
 
 Result<Statement> Connection::prepare(std::string_view sql, std::initializer_list<Value> values) {
   sqlite3_stmt* prepared = nullptr;
+  errno = 0;
   int code = sqlite3_prepare_v2(database_.get(), sql.data(), static_cast<int>(sql.size()),
                                 &prepared, nullptr);
   // Our statements are fixed and tested: one that does not compile has met a schema not ours.
@@ -108,6 +109,7 @@ Status Connection::run(std::string_view sql, std::initializer_list<Value> values
 }
 
 Status Connection::run_script(const std::string& sql) {
+  errno = 0;
   const int code = sqlite3_exec(database_.get(), sql.c_str(), nullptr, nullptr, nullptr);
   if (code != SQLITE_OK) return error(code);
   return {};
@@ -126,6 +128,7 @@ int64_t Connection::changed_rows() const {
 }
 
 Result<bool> Connection::truncate_log() {
+  errno = 0;
   const int code = sqlite3_wal_checkpoint_v2(database_.get(), nullptr, SQLITE_CHECKPOINT_TRUNCATE,
                                              nullptr, nullptr);
   if ((code & 0xff) == SQLITE_BUSY || (code & 0xff) == SQLITE_LOCKED) return false;
@@ -134,7 +137,8 @@ Result<bool> Connection::truncate_log() {
 }
 
 Error Connection::error(int code) const {
-  const int system_error = sqlite3_system_errno(database_.get());
+  // Not sqlite3_system_errno, which a failing COMMIT leaves as it was.
+  const int system_error = errno;
   const std::string file = path_.string();
   if (ran_out_of_space(code, system_error))
     return make_error(ErrorCode::no_space,

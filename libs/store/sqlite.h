@@ -47,7 +47,7 @@ class Statement {
 // promises and name the file.
 class Connection {
  public:
-  // Opens or creates the file, and changes nothing in it.
+  // Opens an existing file and changes nothing in it.
   static Result<Connection> open(const std::filesystem::path& path, int busy_timeout_ms);
 
   // Binds ?1, ?2, … to `values` in order.
@@ -65,7 +65,7 @@ class Connection {
   // is still reading what the log holds.
   Result<bool> truncate_log();
 
-  // What the last failing call of this connection means.
+  // What the call that has just failed means; reads errno, which every call clears first.
   Error error(int code) const;
   const std::filesystem::path& path() const { return path_; }
   int busy_timeout_ms() const { return busy_timeout_ms_; }
