@@ -57,7 +57,12 @@ Result<std::unique_ptr<Engine>> make_onnx_engine(
     const std::filesystem::path& description,
     const std::filesystem::path& model_folder = default_model_folder());
 
-// "classic", or the path of a description.
+// A patch network (docs/formats/network.md), run in the clear; calls run in parallel. `extract`
+// also ends with `refused` for a picture that drives the network out of its declared range, as no
+// face does. Errors: not_found, corrupt, mismatch (a later version of the format).
+Result<std::unique_ptr<Engine>> make_patchnet_engine(const std::filesystem::path& network_file);
+
+// "classic", or the path of a description (.json) or of a patch network (.bnet).
 Result<std::unique_ptr<Engine>> make_engine(
     std::string_view name_or_path,
     const std::filesystem::path& model_folder = default_model_folder());

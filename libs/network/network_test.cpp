@@ -1,7 +1,7 @@
 #include "network/network.h"
 
 #include <bit>
-#include <cmath>
+#include <ostream>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -45,6 +45,8 @@ struct Change {
   size_t offset;
   uint32_t value;
   const char* message;
+
+  friend void PrintTo(const Change& change, std::ostream* out) { *out << change.what; }
 };
 
 class RefusesChangedField : public testing::TestWithParam<Change> {};
