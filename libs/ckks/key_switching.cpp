@@ -17,6 +17,13 @@ KeySwitcher::KeySwitcher(const Parameters& parameters, const KeySwitchShape& sha
         extended_.prefix(begin).joined(extended_.slice(end, extended_.size() - end));
     digits_.push_back({begin, end, {extended_.slice(begin, end - begin), others}});
   }
+  for (size_t i = 0; i < shape.limbs; ++i) {
+    const ring::Modulus& modulus = extended_.modulus(i);
+    uint32_t product = 1;
+    for (size_t k = shape.limbs; k < extended_.size(); ++k)
+      product = modulus.multiply(product, modulus.reduce(extended_.modulus(k).value()));
+    special_product_.push_back(modulus.shoup(product));
+  }
 }
 
 Decomposition KeySwitcher::decompose(const ring::CoefficientPolynomial& polynomial,
@@ -77,6 +84,19 @@ PolynomialPair KeySwitcher::apply_key(const Decomposition& decomposition, const 
                                        extended_.constants(j));
   });
   return pair;
+}
+
+void KeySwitcher::add_times_special(ring::EvaluationPolynomial& target,
+                                    const ring::EvaluationPolynomial& addend) const {
+  BAUTA_ASSERT(target.basis() == extended_ && addend.basis() == extended_.prefix(shape_.limbs));
+  ring::WordStorage product(extended_.degree());
+  for (size_t i = 0; i < shape_.limbs; ++i) {
+    const simd::ModulusConstants& modulus = extended_.constants(i);
+    uint32_t* limb = target.limb(i).data();
+    simd::kernels().multiply_constant(product.data(), addend.limb(i).data(), special_product_[i],
+                                      extended_.degree(), modulus);
+    simd::kernels().add(limb, limb, product.data(), extended_.degree(), modulus);
+  }
 }
 
 PolynomialPair KeySwitcher::divide_by_special(PolynomialPair&& pair, ThreadPool* pool) const {

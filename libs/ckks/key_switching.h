@@ -39,7 +39,15 @@ class KeySwitcher {
   PolynomialPair apply_key(const Decomposition& decomposition, const SwitchingKey& key,
                            ThreadPool* pool = nullptr) const;
 
+  // target += P * addend: the special limbs stay as they are. target is over extended_basis().
+  void add_times_special(ring::EvaluationPolynomial& target,
+                         const ring::EvaluationPolynomial& addend) const;
+
   // Divides by P and rounds: over the first shape().limbs moduli again.
+  ring::EvaluationPolynomial divide_by_special(ring::EvaluationPolynomial&& polynomial,
+                                               ThreadPool* pool = nullptr) const {
+    return division_.apply(std::move(polynomial), pool);
+  }
   PolynomialPair divide_by_special(PolynomialPair&& pair, ThreadPool* pool = nullptr) const;
 
   // decompose, apply_key, divide_by_special.
@@ -60,6 +68,7 @@ class KeySwitcher {
   KeySwitchShape shape_;
   ring::Basis extended_;
   std::vector<Digit> digits_;
+  std::vector<simd::ShoupFactor> special_product_;  // P modulo every limb
   ring::RoundedDivision division_;
 };
 

@@ -139,6 +139,15 @@ Bytes serialize(const Parameters& parameters, const RelinearizationKey& key) {
   return seal_key(parameters, ObjectType::relinearization_key, key.key, payload.bytes());
 }
 
+Bytes serialize(const Parameters& parameters, const PublicKey& key) {
+  ByteWriter payload;
+  payload.raw(key.seed);
+  pack_polynomial(payload, key.b);
+  return seal_envelope(
+      {.type = ObjectType::public_key, .parameters = parameters.digest(), .key_id = key.key_id},
+      payload.bytes());
+}
+
 size_t galois_key_bytes(const Parameters& parameters, const KeySwitchShape& shape) {
   return kEnvelopeHeaderBytes + 4 + switching_payload_bytes(parameters, shape);
 }
@@ -174,6 +183,22 @@ Result<RelinearizationKey> parse_relinearization_key(const Parameters& parameter
   ByteReader reader(envelope.payload, object_type_name(type));
   BAUTA_TRY(SwitchingKey key, read_switching_payload(reader, parameters, shape, envelope.key_id));
   return RelinearizationKey{std::move(key)};
+}
+
+Result<PublicKey> parse_public_key(const Parameters& parameters, ByteView bytes) {
+  const ObjectType type = ObjectType::public_key;
+  const ring::Basis& moduli = parameters.all_moduli();
+  BAUTA_TRY(const Envelope envelope,
+            open_key(parameters, type, ring::kSeedBytes + packed_bytes(moduli), bytes));
+  ByteReader reader(envelope.payload, object_type_name(type));
+  PublicKey key;
+  key.key_id = envelope.key_id;
+  BAUTA_TRY(const ByteView seed, reader.raw(key.seed.size()));
+  std::ranges::copy(seed, key.seed.begin());
+  BAUTA_TRY(key.b, unpack_polynomial<ring::Form::evaluation>(reader, moduli));
+  BAUTA_CHECK(reader.finish());
+  key.a = ring::sample_uniform<ring::Form::evaluation>(key.seed, kPublicKeyPurpose, 0, moduli);
+  return key;
 }
 
 }  // namespace bauta::ckks

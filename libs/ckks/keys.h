@@ -30,7 +30,7 @@ struct KeySwitchShape {
   // The moduli in use: the first `limbs`, then the special ones.
   ring::Basis basis(const Parameters& parameters) const;
 
-  friend bool operator==(const KeySwitchShape&, const KeySwitchShape&) = default;
+  friend auto operator<=>(const KeySwitchShape&, const KeySwitchShape&) = default;
 };
 
 // All of Q, with all special primes.
@@ -71,10 +71,21 @@ struct RelinearizationKey {
   SwitchingKey key;
 };
 
+// An encryption of zero that everybody can add messages to: (b, a) modulo all moduli with
+// b = -a*s + e.
+struct PublicKey {
+  KeyId key_id;
+  ring::PublicSeed seed{};  // a = sample_uniform(seed, kPublicKeyPurpose, 0, all_moduli())
+  ring::EvaluationPolynomial b, a;
+};
+
+inline constexpr std::string_view kPublicKeyPurpose = "bauta public key uniform half";
+
 // Uniform halves travel as their seed.
 Bytes serialize(const Parameters& parameters, const SwitchingKey& key);
 Bytes serialize(const Parameters& parameters, const GaloisKey& key);
 Bytes serialize(const Parameters& parameters, const RelinearizationKey& key);
+Bytes serialize(const Parameters& parameters, const PublicKey& key);
 // The size of a serialised Galois key of this shape: files hold many of them one after another.
 size_t galois_key_bytes(const Parameters& parameters, const KeySwitchShape& shape);
 
@@ -85,5 +96,6 @@ Result<GaloisKey> parse_galois_key(const Parameters& parameters, const KeySwitch
                                    ByteView bytes);
 Result<RelinearizationKey> parse_relinearization_key(const Parameters& parameters,
                                                      const KeySwitchShape& shape, ByteView bytes);
+Result<PublicKey> parse_public_key(const Parameters& parameters, ByteView bytes);
 
 }  // namespace bauta::ckks

@@ -1,10 +1,13 @@
 #include "secret/encryption.h"
 
+#include "ring/base_conversion.h"
+
 namespace bauta::secret {
 namespace {
 
 // Constant time.
-void add_message(ring::CoefficientPolynomial& target, std::span<const int32_t> message) {
+template <typename Integer>
+void add_message(ring::CoefficientPolynomial& target, std::span<const Integer> message) {
   for (size_t i = 0; i < target.limb_count(); ++i) {
     const ring::Modulus& modulus = target.basis().modulus(i);
     const ring::Limb limb = target.limb(i);
@@ -13,10 +16,10 @@ void add_message(ring::CoefficientPolynomial& target, std::span<const int32_t> m
   }
 }
 
-}  // namespace
-
-Result<ckks::SeededCiphertext> encrypt(const SecretKey& key, std::span<const int32_t> message,
-                                       size_t limbs, double scale, Randomness& randomness) {
+template <typename Integer>
+Result<ckks::SeededCiphertext> encrypt_integers(const SecretKey& key,
+                                                std::span<const Integer> message, size_t limbs,
+                                                double scale, Randomness& randomness) {
   const ckks::Parameters& parameters = key.parameters();
   BAUTA_ASSERT(limbs >= 1 && limbs <= parameters.primes().size());
   BAUTA_ASSERT(message.size() == parameters.degree());
@@ -39,6 +42,65 @@ Result<ckks::SeededCiphertext> encrypt(const SecretKey& key, std::span<const int
   ciphertext.c0 = to_coefficient(std::move(masked));
   negate_in_place(ciphertext.c0);
   add_message(ciphertext.c0, message);
+  return ciphertext;
+}
+
+// sample_limb * ephemeral + error, divided by P: one half of a public-key encryption of zero. `row`
+// gives the half of the public key at modulus i of the basis.
+template <typename Row>
+Result<ring::CoefficientPolynomial> encrypt_half(const ring::Basis& basis, size_t limbs, Row row,
+                                                 const ring::SmallSecret& ephemeral,
+                                                 const ring::SmallSecret& error) {
+  auto half = ring::EvaluationPolynomial::uninitialised(basis);
+  for (size_t i = 0; i < basis.size(); ++i) std::ranges::copy(row(i), half.limb(i).begin());
+  auto masked = ring::EvaluationPolynomial::zero(basis);
+  BAUTA_CHECK(add_in_place(masked, error));
+  BAUTA_CHECK(multiply_add(masked, half, ephemeral));
+  const ring::RoundedDivision division(basis.prefix(limbs),
+                                       basis.slice(limbs, basis.size() - limbs));
+  return division.apply(to_coefficient(std::move(masked)));
+}
+
+}  // namespace
+
+Result<ckks::SeededCiphertext> encrypt(const SecretKey& key, std::span<const int32_t> message,
+                                       size_t limbs, double scale, Randomness& randomness) {
+  return encrypt_integers(key, message, limbs, scale, randomness);
+}
+
+Result<ckks::SeededCiphertext> encrypt(const SecretKey& key, const ckks::Message& message,
+                                       size_t limbs, Randomness& randomness) {
+  return encrypt_integers(key, std::span<const int64_t>(message.coefficients), limbs, message.scale,
+                          randomness);
+}
+
+Result<ckks::CoefficientCiphertext> encrypt_public(const ckks::Parameters& parameters,
+                                                   const ckks::PublicKey& key,
+                                                   const ckks::Message& message, size_t limbs,
+                                                   Randomness& randomness) {
+  const size_t primes = parameters.primes().size();
+  BAUTA_ASSERT(limbs >= 1 && limbs <= primes && !parameters.special_primes().empty());
+  const ring::Basis basis =
+      parameters.all_moduli().prefix(limbs).joined(parameters.special_moduli());
+  BAUTA_TRY(const ring::SecretSeed seed, randomness.secret_seed());
+  BAUTA_TRY(const ring::SmallSecret ephemeral,
+            ring::sample_ternary(seed, "bauta public encryption", 0, basis.degree()));
+  BAUTA_TRY(const ring::SmallSecret error0,
+            ring::sample_error(seed, "bauta public encryption", 1, basis.degree()));
+  BAUTA_TRY(const ring::SmallSecret error1,
+            ring::sample_error(seed, "bauta public encryption", 2, basis.degree()));
+  // Which limb of the key stands at modulus i.
+  const auto at = [&](size_t i) { return i < limbs ? i : i - limbs + primes; };
+  ckks::CoefficientCiphertext ciphertext;
+  BAUTA_TRY(ciphertext.c0,
+            encrypt_half(
+                basis, limbs, [&](size_t i) { return key.b.limb(at(i)); }, ephemeral, error0));
+  BAUTA_TRY(ciphertext.c1,
+            encrypt_half(
+                basis, limbs, [&](size_t i) { return key.a.limb(at(i)); }, ephemeral, error1));
+  add_message(ciphertext.c0, std::span<const int64_t>(message.coefficients));
+  ciphertext.scale = message.scale;
+  ciphertext.key_id = key.key_id;
   return ciphertext;
 }
 

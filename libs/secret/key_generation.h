@@ -7,8 +7,9 @@
 
 namespace bauta::secret {
 
-// All need a few times 4N bytes of locked memory per modulus while they run. Errors:
-// invalid_argument for a shape that check_shape refuses; unavailable when memory cannot be locked.
+// All lock about 12 N bytes, and N more per digit, while they run, whatever the number of moduli.
+// Errors: invalid_argument for a shape that check_shape refuses; unavailable when memory cannot be
+// locked.
 
 // From another secret of the same parameters, e.g. an edge's.
 Result<ckks::SwitchingKey> generate_switching_key(const SecretKey& from, const SecretKey& to,
@@ -23,5 +24,8 @@ Result<ckks::GaloisKey> generate_galois_key(const SecretKey& key, uint32_t eleme
 Result<ckks::RelinearizationKey> generate_relinearization_key(
     const SecretKey& key, const ckks::KeySwitchShape& shape,
     Randomness& randomness = Randomness::system());
+
+Result<ckks::PublicKey> generate_public_key(const SecretKey& key,
+                                            Randomness& randomness = Randomness::system());
 
 }  // namespace bauta::secret
