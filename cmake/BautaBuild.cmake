@@ -12,7 +12,9 @@ find_package(Threads REQUIRED)
 add_library(bauta_flags INTERFACE)
 target_compile_options(bauta_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wnon-virtual-dtor -Werror
-  -fstack-protector-strong -fno-math-errno)
+  -fstack-protector-strong -fno-math-errno
+  # Part of -Wconversion with clang, but not with GCC, by whose warnings the code is written.
+  $<$<CXX_COMPILER_ID:Clang>:-Wno-sign-conversion>)
 target_compile_definitions(bauta_flags INTERFACE $<$<NOT:$<CONFIG:Debug>>:_FORTIFY_SOURCE=2>)
 target_include_directories(bauta_flags INTERFACE "${CMAKE_SOURCE_DIR}/libs" "${CMAKE_SOURCE_DIR}")
 target_link_options(bauta_flags INTERFACE -Wl,-z,relro,-z,now)
@@ -21,6 +23,14 @@ set(BAUTA_SANITIZE "" CACHE STRING "Sanitizers to build with, as given to -fsani
 if(BAUTA_SANITIZE)
   add_compile_options(-fsanitize=${BAUTA_SANITIZE} -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${BAUTA_SANITIZE})
+endif()
+
+if(BAUTA_FUZZ)
+  if(NOT CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+    message(FATAL_ERROR "Fuzz targets need clang: cmake --preset fuzz")
+  endif()
+  # Not recovering makes undefined behaviour a finding.
+  add_compile_options(-fsanitize=fuzzer-no-link -fno-sanitize-recover=undefined)
 endif()
 
 # bauta_library(NAME SOURCES file... [USES target...] [PRIVATE_USES target...])
@@ -49,4 +59,36 @@ function(bauta_test name)
     list(APPEND properties LABELS "${ARG_LABELS}")
   endif()
   gtest_discover_tests(${name}_test DISCOVERY_MODE PRE_TEST PROPERTIES ${properties})
+endfunction()
+
+# bauta_constant_time_test(NAME SOURCES file... USES target...): a program that marks its secrets as undefined with
+# base/poison.h and runs the code that handles them. The tests constant_time.NAME.ISA run it under valgrind, which reports
+# every branch and every address that depends on undefined memory; constant_time.NAME.control runs it with the argument
+# `control`, with which it must branch on a secret and be caught.
+function(bauta_constant_time_test name)
+  if(NOT BAUTA_TESTS)
+    return()
+  endif()
+  cmake_parse_arguments(ARG "" "" "SOURCES;USES" ${ARGN})
+  find_program(BAUTA_VALGRIND valgrind)
+  find_path(BAUTA_VALGRIND_HEADERS valgrind/memcheck.h)
+  if(NOT BAUTA_VALGRIND OR NOT BAUTA_VALGRIND_HEADERS OR BAUTA_SANITIZE)
+    add_test(NAME constant_time.${name} COMMAND "${CMAKE_COMMAND}" -E echo
+      "skipped: needs valgrind with its headers, and a build without sanitizers")
+    set_tests_properties(constant_time.${name} PROPERTIES SKIP_REGULAR_EXPRESSION "^skipped" LABELS constant_time)
+    return()
+  endif()
+  add_executable(${name}_constant_time ${ARG_SOURCES})
+  target_link_libraries(${name}_constant_time PRIVATE ${ARG_USES} bauta_flags)
+  target_include_directories(${name}_constant_time SYSTEM PRIVATE "${BAUTA_VALGRIND_HEADERS}")
+  set_target_properties(${name}_constant_time PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
+  set(valgrind "${BAUTA_VALGRIND}" --quiet --error-exitcode=9 $<TARGET_FILE:${name}_constant_time>)
+  # valgrind has no AVX-512; that code is the same text as that of AVX2, on wider vectors.
+  foreach(isa scalar avx2)
+    add_test(NAME constant_time.${name}.${isa} COMMAND ${valgrind})
+    set_tests_properties(constant_time.${name}.${isa} PROPERTIES
+      ENVIRONMENT "BAUTA_ISA=${isa}" TIMEOUT 300 LABELS constant_time)
+  endforeach()
+  add_test(NAME constant_time.${name}.control COMMAND ${valgrind} control)
+  set_tests_properties(constant_time.${name}.control PROPERTIES WILL_FAIL ON TIMEOUT 300 LABELS constant_time)
 endfunction()
