@@ -3,7 +3,8 @@
 // matcher are derived from it and can be rebuilt.
 //
 // An operation that returns success is durable: it survives kill -9 and, where the disk honours
-// fsync, loss of power. One that returns an error has changed nothing, except where stated.
+// fsync, loss of power. One that returns an error has changed nothing; only a disk that fails in
+// the middle of a sync (unavailable) may have kept the change, so ask before repeating it.
 //
 // A Catalogue may be used from several threads. Several processes may have the same file open on
 // one machine (not over a network file system): writers take turns, readers never wait for writers.
@@ -212,6 +213,7 @@ class Catalogue {
   // and is returned. The callback may use the catalogue.
   Result<uint64_t> for_each_reference(const Gallery& gallery, uint64_t since,
                                       const std::function<Status(const ReferenceView&)>& callback);
+  // Counts rows: some 0.2 us per reference.
   Result<GalleryStats> stats(const Gallery& gallery);
 
   // Errors: already_exists; refused for an id that was revoked for this key, since the edge's
@@ -236,7 +238,7 @@ class Catalogue {
   Result<AuditHead> verify_audit_chain();
 
   // Reads everything: the database's structure, every row's and every blob's digest, the chain.
-  // Error: corrupt, naming the first thing that is wrong.
+  // Takes as long as reading the file. Error: corrupt, naming the first thing that is wrong.
   Status check();
 
  private:

@@ -47,7 +47,7 @@ Digest edge_digest(const Edge& edge) {
 Error damaged(const Connection& connection, std::string_view what) {
   return make_error(ErrorCode::corrupt,
                     "{} in the catalogue {} is damaged: it does not match its digest; restore the "
-                    "catalogue from a backup, or erase and enrol again",
+                    "catalogue from a backup, or remove what is damaged and enrol it again",
                     what, connection.path().string());
 }
 

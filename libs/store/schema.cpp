@@ -50,8 +50,8 @@ CREATE TABLE reference (
                     ELSE subject IS NULL AND payload IS NULL END)
 ) STRICT;
 CREATE INDEX reference_change ON reference (gallery, generation, position);
-CREATE INDEX reference_subject ON reference (gallery, subject) WHERE subject IS NOT NULL;
-CREATE INDEX reference_erasing ON reference (id) WHERE state = 2;
+CREATE INDEX reference_subject ON reference (gallery, subject, position) WHERE subject IS NOT NULL;
+CREATE INDEX reference_erasing ON reference (payload) WHERE state = 2;
 CREATE INDEX reference_erased ON reference (gallery, position) WHERE state = 3;
 
 CREATE TABLE edge (
@@ -186,7 +186,7 @@ Status create_catalogue(const std::filesystem::path& path, std::span<const char*
   const int descriptor = mkostemp(unfinished.data(), O_CLOEXEC);  // mode 0600, kept by SQLite
   if (descriptor < 0) return creation_error(path, errno);
   close(descriptor);
-  if (const Status filled = fill(unfinished, steps); !filled.ok()) {
+  if (Status filled = fill(unfinished, steps); !filled.ok()) {
     remove_with_log(unfinished);
     return filled;
   }

@@ -190,9 +190,10 @@ Status Transaction::commit() {
 }
 
 Transaction::~Transaction() {
-  if (connection_ == nullptr || sqlite3_get_autocommit(connection_->database_.get()) != 0) return;
-  // A failure leaves the transaction uncommitted all the same; closing discards it.
-  (void)connection_->run("ROLLBACK");
+  if (connection_ == nullptr) return;
+  // After some errors SQLite has rolled back by itself, and says so here. If it cannot, the
+  // transaction stays uncommitted and ends with the connection.
+  sqlite3_exec(connection_->database_.get(), "ROLLBACK", nullptr, nullptr, nullptr);
 }
 
 }  // namespace bauta::store

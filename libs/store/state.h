@@ -10,6 +10,8 @@
 namespace bauta::store {
 
 struct Catalogue::State {
+  explicit State(Connection opened) : connection(std::move(opened)) {}
+
   Connection connection;
   std::mutex mutex;  // one operation at a time on the connection
 };
