@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -120,7 +121,8 @@ Status initialise_token(const fs::path& directory, Module& module) {
   CK_UTF8CHAR padded[32];
   std::memset(padded, ' ', sizeof padded);
   std::memcpy(padded, kLabel.data(), kLabel.size());
-  const CK_RV result = module->C_InitToken(free.id, officer_pin.data(), officer_pin.size(), padded);
+  CK_RV result = module->C_InitToken(free.id, officer_pin.data(), officer_pin.size(), padded);
+  if (result != CKR_OK && is_disk_full(directory)) result = CKR_DEVICE_MEMORY;
   if (result != CKR_OK) return token_error(result, "make a token", kLabel);
   BAUTA_TRY(const Slot made, find_token(module, kLabel));
   BAUTA_CHECK(set_user_pin(module, made, officer_pin, user_pin));
@@ -161,6 +163,12 @@ Status sync_softhsm_directory(const fs::path& directory) {
   if (synced && !reason) return {};
   return make_error(ErrorCode::unavailable, "cannot write the token directory {} to the disk",
                     directory.string());
+}
+
+bool is_disk_full(const fs::path& directory) {
+  struct statvfs status {};
+  return statvfs(directory.c_str(), &status) == 0 &&
+         (status.f_bavail == 0 || (status.f_files != 0 && status.f_favail == 0));
 }
 
 Result<fs::path> default_token_directory() {

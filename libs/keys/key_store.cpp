@@ -23,6 +23,7 @@ constexpr int kVersion = 1;
 constexpr size_t kMaxFileSize_bytes = 64 << 20;
 constexpr size_t kMaxTenantSize_bytes = 64;
 constexpr int64_t kLockWait_ms = 10'000;
+constexpr std::string_view kCheckPurpose = "bauta key check 1";
 constexpr std::string_view kLabelPrefix = "bauta/";
 
 int64_t now_s() {
@@ -243,14 +244,17 @@ Result<std::unique_ptr<KeyStore>> KeyStore::open(std::unique_ptr<Token> token,
 Status KeyStore::reconcile(Records& records) {
   BAUTA_TRY(const std::vector<TokenKey> keys, token_->list_keys());
   for (const TokenKey& key : keys) {
-    std::optional<KeyRecord> labelled = record_from_label(key);
     const KeyRecord* known = find_record(records, key.id);
-    if (known != nullptr && known->destruction_ordered_at_s != 0)
-      BAUTA_CHECK(token_->destroy_key(key.id));
+    std::optional<KeyRecord> labelled = record_from_label(key);
+    bool destroy = known != nullptr && known->destruction_ordered_at_s != 0;
     if (known == nullptr && labelled) {
+      const auto usable = token_->derive(key.id, kCheckPurpose);
+      if (!usable.ok() && usable.error().code != ErrorCode::corrupt) return usable.error();
+      destroy = !usable.ok();  // its making was interrupted, so nobody has ever used it
       labelled->created_at_s = now_s();
-      records.push_back(std::move(*labelled));
+      if (usable.ok()) records.push_back(std::move(*labelled));
     }
+    if (destroy) BAUTA_CHECK(token_->destroy_key(key.id));
   }
   for (KeyRecord& record : records)
     if (record.state() == KeyState::destroying) record.destroyed_at_s = now_s();

@@ -190,6 +190,21 @@ TEST_F(KeyStoreTest, ForeignObjectsOfTheTokenAreLeftAlone) {
   EXPECT_TRUE((*store)->list()->empty());
 }
 
+// As a process leaves it that is killed while the token makes the key.
+TEST_F(KeyStoreTest, HalfMadeKeyOfTheTokenIsRemoved) {
+  const KeyId half{7};
+  ASSERT_TRUE(create_embedded_token(token_directory()).ok());
+  RawSession(token_directory()).import_key(half, {});
+  {
+    auto store = open_store();
+    ASSERT_TRUE(store.ok()) << store.error().message;
+    EXPECT_TRUE((*store)->list()->empty());
+  }
+  auto token = open_token();
+  ASSERT_TRUE(token.ok()) << token.error().message;
+  EXPECT_TRUE((*token)->list_keys()->empty());
+}
+
 // A copy of the token directory must not bring a destroyed key back to use.
 TEST_F(KeyStoreTest, DestroyedKeyThatReturnsWithAnOldTokenIsDestroyedAgain) {
   const fs::path copy = token_directory().parent_path() / "copy";
@@ -379,7 +394,8 @@ TEST_F(KeyStoreTest, AcknowledgedChangesSurviveKill) {
       active += record.state() == KeyState::active;
       EXPECT_NE(record.state(), KeyState::destroying);
       if (record.state() != KeyState::destroyed) {
-        EXPECT_TRUE((*store)->derive(record.id, "p").ok()) << record.generation;
+        auto secret = (*store)->derive(record.id, "p");
+        EXPECT_TRUE(secret.ok()) << record.generation << ": " << secret.error().message;
       }
     }
     EXPECT_LE(active, 1);

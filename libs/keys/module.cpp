@@ -176,6 +176,19 @@ Error token_error(CK_RV result, std::string_view action, std::string_view label)
                         "the token '{}' has no session free: cannot {}; close other programs that "
                         "use it",
                         label, action);
+    case CKR_ATTRIBUTE_TYPE_INVALID:
+    case CKR_ATTRIBUTE_VALUE_INVALID:
+    case CKR_TEMPLATE_INCONSISTENT:
+      return make_error(ErrorCode::mismatch,
+                        "the token '{}' does not offer the protection that is asked for: cannot "
+                        "{} (PKCS#11 error {:#x}); use another token",
+                        label, action, result);
+    case CKR_KEY_SIZE_RANGE:
+    case CKR_KEY_TYPE_INCONSISTENT:
+      return make_error(ErrorCode::corrupt,
+                        "the token '{}' holds the key only in part: cannot {} (PKCS#11 error "
+                        "{:#x}); restore the token",
+                        label, action, result);
     case CKR_TOKEN_WRITE_PROTECTED:
       return make_error(ErrorCode::refused, "the token '{}' is write-protected: cannot {}", label,
                         action);

@@ -19,4 +19,7 @@ Result<FileLock> lock_softhsm_directory(const std::filesystem::path& directory);
 // Waits until what SoftHSM2 has written is on the disk; it does not do so itself.
 Status sync_softhsm_directory(const std::filesystem::path& directory);
 
+// Whether nothing can be written there for lack of space.
+bool is_disk_full(const std::filesystem::path& directory);
+
 }  // namespace bauta::keys

@@ -73,8 +73,8 @@ class Token::Connection {
 
   Status connect();
 
-  // Calls operation(session) -> CK_RV on a session that no other call uses. When the connection
-  // turns out to be lost, connects again and calls it once more.
+  // Calls operation(session) -> CK_RV on a session that no other call uses. When a
+  // handle is stale or the connection is lost, calls it again, on a new connection if need be.
   template <typename Operation>
   Status run(std::string_view action, Operation operation);
 
@@ -235,7 +235,8 @@ Status Token::Connection::run(std::string_view action, Operation operation) {
                       "the token '{}' was opened before a fork; open it in the process that uses "
                       "it",
                       label());
-  for (int attempt = 1;; ++attempt) {
+  bool retried = false, reconnected = false;
+  for (;;) {
     uint64_t connection = 0;
     CK_RV result = CKR_TOKEN_NOT_PRESENT;
     {
@@ -246,9 +247,17 @@ Status Token::Connection::run(std::string_view action, Operation operation) {
       sessions_.release();
     }
     if (result == CKR_OK) return {};
-    const bool lost = is_connection_lost(result) || is_stale_handle(result);
-    if (!lost || attempt == 2) return token_error(result, action, label());
+    const bool stale = is_stale_handle(result);
+    // SoftHSM2 has no word of its own for a full disk.
+    if (is_embedded() && is_connection_lost(result) && is_disk_full(config_.softhsm_directory))
+      result = CKR_DEVICE_MEMORY;
+    if (reconnected || (!stale && !is_connection_lost(result)))
+      return token_error(result, action, label());
+    // A handle of ours may be stale because another process has destroyed its key; but a removed
+    // token can look the same.
+    if (stale && !std::exchange(retried, true)) continue;
     BAUTA_CHECK(reconnect(connection));
+    reconnected = true;
   }
 }
 
@@ -284,8 +293,8 @@ CK_RV Token::Connection::with_key(CK_SESSION_HANDLE session, const KeyId& id, bo
   if (handle != 0) {
     found = true;
     const CK_RV result = use(handle);
-    if (!is_stale_handle(result)) return result;
-    forget(id);
+    if (is_stale_handle(result)) forget(id);
+    return result;
   }
   std::vector<CK_OBJECT_HANDLE> objects;
   const CK_RV result = search(session,
