@@ -27,11 +27,18 @@ Block::Block(const Parameters& parameters, size_t folding)
   BAUTA_ASSERT(std::has_single_bit(folding) && folding <= parameters.width());
   const ring::Basis basis = parameters.ring().ciphertext_moduli();
   for (size_t u = 0; u < folding; ++u)
-    parts_.push_back({galois_element(parameters, folding, u),
-                      ring::CoefficientPolynomial::zero(basis),
-                      ring::CoefficientPolynomial::zero(basis),
-                      {},
-                      {}});
+    sums_.push_back(
+        {ring::CoefficientPolynomial::zero(basis), ring::CoefficientPolynomial::zero(basis)});
+}
+
+Block::Block(const Parameters& parameters, TiledCiphertexts images,
+             const std::bitset<kDegree>& live)
+    : parameters_(parameters),
+      folding_(images.count()),
+      live_(live),
+      images_(std::move(images)),
+      prepared_(true) {
+  BAUTA_ASSERT(std::has_single_bit(folding_) && folding_ <= parameters.width());
 }
 
 LivePositions Block::live_positions() const {
@@ -42,81 +49,66 @@ LivePositions Block::live_positions() const {
 }
 
 void Block::add(size_t coefficient, const ckks::CoefficientCiphertext& reference) {
-  BAUTA_ASSERT(coefficient < capacity() && !live_[coefficient]);
-  for (Part& part : parts_) {
-    const size_t exponent = unrotated_exponent(coefficient, part.element);
-    multiply_monomial_add(part.sum0, reference.c0, exponent);
-    multiply_monomial_add(part.sum1, reference.c1, exponent);
-  }
+  BAUTA_ASSERT(open() && coefficient < capacity() && !live_[coefficient]);
+  add_to_sums(coefficient, reference);
   live_.set(coefficient);
-  prepared_ = false;
 }
 
 void Block::subtract(size_t coefficient, const ckks::CoefficientCiphertext& reference) {
-  BAUTA_ASSERT(live_[coefficient]);
-  for (Part& part : parts_) {
-    // X^N = -1
-    const size_t exponent = unrotated_exponent(coefficient, part.element) + kDegree;
-    multiply_monomial_add(part.sum0, reference.c0, exponent);
-    multiply_monomial_add(part.sum1, reference.c1, exponent);
-  }
+  BAUTA_ASSERT(open() && live_[coefficient]);
+  add_to_sums(coefficient + kDegree, reference);  // X^N = -1, and so is its power 1/g_u
   live_.reset(coefficient);
+}
+
+void Block::add_to_sums(size_t exponent, const ckks::CoefficientCiphertext& reference) {
+  for (size_t u = 0; u < folding_; ++u) {
+    const size_t unrotated = unrotated_exponent(exponent, galois_element(parameters_, folding_, u));
+    multiply_monomial_add(sums_[u].c0, reference.c0, unrotated);
+    multiply_monomial_add(sums_[u].c1, reference.c1, unrotated);
+  }
   prepared_ = false;
 }
 
 Status Block::prepare(const EvaluationKeys& keys, ThreadPool* pool) {
   if (prepared_) return {};
   BAUTA_TRY(const auto galois_keys, keys.galois_keys(folding_));
-  ring::for_each_limb(parts_.size(), pool, [&](size_t u) {
-    Part& part = parts_[u];
-    part.image0 = to_evaluation(part.sum0.clone());
-    part.image1 = to_evaluation(part.sum1.clone());
-    if (u == 0) return;
-    ckks::PolynomialPair pair = keys.switcher().switch_key(part.sum1, galois_keys[u]->key);
-    add_in_place(part.image0, pair.u0);
-    part.image0 = apply_automorphism(part.image0, part.element);
-    part.image1 = apply_automorphism(pair.u1, part.element);
+  if (images_.count() == 0) images_ = TiledCiphertexts(folding_);
+  ring::for_each_limb(folding_, pool, [&](size_t u) {
+    ring::EvaluationPolynomial image0 = to_evaluation(sums_[u].c0.clone());
+    if (u == 0) {
+      images_.put(u, image0, to_evaluation(sums_[u].c1.clone()));
+      return;
+    }
+    const ckks::PolynomialPair pair = keys.switcher().switch_key(sums_[u].c1, galois_keys[u]->key);
+    add_in_place(image0, pair.u0);
+    const uint32_t element = galois_keys[u]->element;
+    images_.put(u, apply_automorphism(image0, element), apply_automorphism(pair.u1, element));
   });
   prepared_ = true;
   return {};
 }
 
-ckks::ProductCiphertext Block::compare(const ProbeImages& images, ThreadPool* pool) const {
-  BAUTA_ASSERT(prepared_ && images.size() == folding_);
-  const ring::Basis basis = parameters_.ring().ciphertext_moduli();
-  const size_t m = folding_;
-  ckks::ProductCiphertext product{
-      ring::EvaluationPolynomial::uninitialised(basis),
-      ring::EvaluationPolynomial::uninitialised(basis),
-      ring::EvaluationPolynomial::uninitialised(basis),
-      static_cast<double>(m) * parameters_.probe_scale() * parameters_.reference_scale(),
-      images[0].key_id};
-  ring::for_each_limb(basis.size(), pool, [&](size_t i) {
-    // c0 then c1 of the probe, k1 then k0 of the block: the middle component is one long sum.
-    std::vector<const uint32_t*> probe(2 * m), block(2 * m);
-    for (size_t u = 0; u < m; ++u) {
-      probe[u] = images[u].c0.limb(i).data();
-      probe[m + u] = images[u].c1.limb(i).data();
-      block[m + u] = parts_[u].image0.limb(i).data();
-      block[u] = parts_[u].image1.limb(i).data();
-    }
-    const auto sum = [&](ring::EvaluationPolynomial& out, const uint32_t* const* a,
-                         const uint32_t* const* b, size_t terms) {
-      simd::kernels().inner_product(out.limb(i).data(), a, b, terms, kDegree, basis.constants(i));
-    };
-    sum(product.c0, probe.data(), block.data() + m, m);  // c0*k0
-    sum(product.c1, probe.data(), block.data(), 2 * m);  // c0*k1 + c1*k0
-    sum(product.c2, probe.data() + m, block.data(), m);  // c1*k1
-  });
-  return product;
+void Block::seal() {
+  BAUTA_ASSERT(prepared_);
+  sums_.clear();
+  sums_.shrink_to_fit();
+}
+
+const TiledCiphertexts& Block::images() const {
+  BAUTA_ASSERT(prepared_);
+  return images_;
+}
+
+size_t Block::memory_bytes() const {
+  return images_.size_bytes() + sums_.size() * 2 * kLimbs * kDegree * sizeof(uint32_t);
 }
 
 bool operator==(const Block& a, const Block& b) {
-  const auto equal_parts = [](const Block::Part& x, const Block::Part& y) {
-    return x.element == y.element && x.sum0 == y.sum0 && x.sum1 == y.sum1 && x.image0 == y.image0 &&
-           x.image1 == y.image1;
+  const auto equal_sums = [](const Block::Sum& x, const Block::Sum& y) {
+    return x.c0 == y.c0 && x.c1 == y.c1;
   };
-  return a.live_ == b.live_ && std::ranges::equal(a.parts_, b.parts_, equal_parts);
+  return a.live_ == b.live_ && std::ranges::equal(a.sums_, b.sums_, equal_sums) &&
+         a.images_ == b.images_;
 }
 
 }  // namespace bauta::match

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "match/evaluation_keys.h"
+#include "match/scan.h"
 #include "match/score_request.h"
 
 namespace bauta::match {
@@ -22,13 +23,12 @@ inline constexpr size_t kMinFolding = 4;
 // The smallest folding whose blocks have this coefficient.
 size_t folding_for(const Parameters& parameters, size_t coefficient);
 
-// The ciphertexts of a probe under the automorphisms of one folding.
-using ProbeImages = std::vector<ckks::EvaluationCiphertext>;
-
 class Block {
  public:
-  // Empty. Precondition: folding is a power of two from 1 to the width.
+  // Empty and open. Precondition: folding is a power of two from 1 to the width.
   Block(const Parameters& parameters, size_t folding);
+  // Sealed, from the K_u that somebody made whole (match/bulk.h).
+  Block(const Parameters& parameters, TiledCiphertexts images, const std::bitset<kDegree>& live);
 
   size_t folding() const { return folding_; }
   // Coefficients below this can be used.
@@ -37,8 +37,13 @@ class Block {
   size_t references() const { return live_.count(); }
   LivePositions live_positions() const;
 
-  // Preconditions: coefficient < capacity(), free for add and taken for subtract; the reference
-  // that is subtracted is the one that was added. Two limbs, tenant key.
+  // An open block keeps the U_u and can change; a sealed one has only the K_u, half the memory.
+  bool open() const { return !sums_.empty(); }
+  // Precondition: prepared.
+  void seal();
+
+  // Preconditions: open; coefficient < capacity(), free for add and taken for subtract; the
+  // reference that is subtracted is the one that was added. Two limbs, tenant key.
   void add(size_t coefficient, const ckks::CoefficientCiphertext& reference);
   void subtract(size_t coefficient, const ckks::CoefficientCiphertext& reference);
 
@@ -46,23 +51,25 @@ class Block {
   // EvaluationKeys::galois_keys.
   Status prepare(const EvaluationKeys& keys, ThreadPool* pool = nullptr);
 
-  // Precondition: prepared, and the images are those of this folding.
-  ckks::ProductCiphertext compare(const ProbeImages& images, ThreadPool* pool = nullptr) const;
+  // The K_u. Precondition: prepared.
+  const TiledCiphertexts& images() const;
+  size_t memory_bytes() const;
 
   // Bit for bit.
   friend bool operator==(const Block& a, const Block& b);
 
  private:
-  struct Part {
-    uint32_t element;                           // g_u
-    ring::CoefficientPolynomial sum0, sum1;     // U_u
-    ring::EvaluationPolynomial image0, image1;  // K_u
+  void add_to_sums(size_t exponent, const ckks::CoefficientCiphertext& reference);
+
+  struct Sum {
+    ring::CoefficientPolynomial c0, c1;  // U_u
   };
 
   Parameters parameters_;
   size_t folding_;
   std::bitset<kDegree> live_;
-  std::vector<Part> parts_;
+  std::vector<Sum> sums_;  // empty when sealed
+  TiledCiphertexts images_;
   bool prepared_ = false;
 };
 

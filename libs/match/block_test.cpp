@@ -93,9 +93,15 @@ TEST(Block, FullBlockScoresAreExact) {
   must(block.prepare(*tenant().keys));
   const ProbeImages images =
       must(make_probe_images(*tenant().keys, tenant().probe(probe), block.folding()));
-  SearchBuilder builder(*tenant().keys);
-  builder.add_block(block.compare(images), block.folding(), 0, block.live_positions());
-  const Search search = std::move(builder).finish();
+  const ProbeImages* const images_pointer = &images;
+  const TiledCiphertexts* const block_pointer = &block.images();
+  std::vector<ckks::ProductCiphertext> products =
+      scan(std::span(&images_pointer, 1), std::span(&block_pointer, 1),
+           parameters.ring().ciphertext_moduli(), parameters.reference_scale());
+  const size_t folding = block.folding();
+  const ScannedBlock scanned{0, block.live_positions()};
+  const Search search =
+      hide_scores(*tenant().keys, products, std::span(&folding, 1), std::span(&scanned, 1));
   const std::vector<uint32_t> residues = tenant().decrypt(search.request.blocks[0]);
   double squares = 0, largest = 0;
   for (uint32_t j = 0; j < kDegree; ++j) {

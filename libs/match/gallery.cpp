@@ -28,10 +28,9 @@ size_t Gallery::references() const {
 }
 
 size_t Gallery::memory_bytes() const {
-  // Sums and images: two polynomials of two limbs each.
-  size_t parts = 0;
-  for (const Block& block : blocks_) parts += block.folding();
-  return parts * 2 * 2 * 2 * kDegree * sizeof(uint32_t);
+  size_t bytes = 0;
+  for (const Block& block : blocks_) bytes += block.memory_bytes();
+  return bytes;
 }
 
 void Gallery::reserve(uint64_t slots) {
@@ -55,57 +54,103 @@ Status Gallery::insert(uint64_t slot, const StoredReference& reference) {
   return {};
 }
 
-// Widens the block of a slot, or adds it.
+// Widens or opens the block of a slot, or adds it.
 Status Gallery::make_room(uint64_t slot) {
   const Parameters& parameters = keys_->parameters();
   const size_t index = slot / kDegree;
   const size_t folding = folding_for(parameters, slot % kDegree);
   while (blocks_.size() <= index) blocks_.emplace_back(parameters, kMinFolding);
-  if (folding <= blocks_[index].folding()) return {};
-  Block wider(parameters, folding);
+  const Block& block = blocks_[index];
+  if (block.open() && folding <= block.folding()) return {};
+  return rebuild(index, std::max(folding, block.folding()));
+}
+
+Status Gallery::rebuild(size_t index, size_t folding) {
+  Block fresh(keys_->parameters(), folding);
   for (size_t j = 0; j < kDegree; ++j) {
     if (!blocks_[index].contains(j)) continue;
     BAUTA_TRY(const StoredReference original, read_stored_(index * kDegree + j));
     BAUTA_CHECK(ckks::check_key_id("reference", original.ciphertext.key_id, keys_->key_id()));
-    wider.add(j, original.ciphertext);
+    fresh.add(j, original.ciphertext);
   }
-  blocks_[index] = std::move(wider);
+  blocks_[index] = std::move(fresh);
   return {};
 }
 
 Status Gallery::erase(uint64_t slot) {
   if (!contains(slot))
     return make_error(ErrorCode::not_found, "slot {} of the gallery holds nothing", slot);
+  Block& block = blocks_[slot / kDegree];
+  if (!block.open()) BAUTA_CHECK(rebuild(slot / kDegree, block.folding()));
   BAUTA_TRY(const StoredReference original, read_stored_(slot));
   BAUTA_CHECK(ckks::check_key_id("reference", original.ciphertext.key_id, keys_->key_id()));
-  blocks_[slot / kDegree].subtract(slot % kDegree, original.ciphertext);
+  block.subtract(slot % kDegree, original.ciphertext);
+  return {};
+}
+
+Status Gallery::append_block(TiledCiphertexts images, const std::bitset<kDegree>& live) {
+  if (blocks_.size() >= kMaxBlocks)
+    return make_error(ErrorCode::no_space, "the gallery has {} blocks, the most there can be",
+                      kMaxBlocks);
+  blocks_.emplace_back(keys_->parameters(), std::move(images), live);
   return {};
 }
 
 Status Gallery::prepare() {
-  for (Block& block : blocks_)
-    if (block.references() > 0) BAUTA_CHECK(block.prepare(*keys_, pool_));
+  for (Block& block : blocks_) {
+    if (block.references() == 0) continue;
+    BAUTA_CHECK(block.prepare(*keys_, pool_));
+    // A full block changes only when somebody is erased; until then its sums are not worth their
+    // memory.
+    if (block.open() && block.references() == kDegree) block.seal();
+  }
   return {};
 }
 
-Result<Search> Gallery::search(const SwitchedProbe& probe) {
-  BAUTA_CHECK(ckks::check_key_id("probe", probe.ciphertext.key_id, keys_->key_id()));
+Result<std::vector<Search>> Gallery::search(std::span<const SwitchedProbe> probes) {
+  for (const SwitchedProbe& probe : probes)
+    BAUTA_CHECK(ckks::check_key_id("probe", probe.ciphertext.key_id, keys_->key_id()));
   if (references() == 0)
     return make_error(ErrorCode::not_found, "the gallery is empty; enrol somebody first");
   BAUTA_CHECK(prepare());
-  std::map<size_t, ProbeImages> images_of_folding;
-  SearchBuilder builder(*keys_);
-  for (size_t i = 0; i < blocks_.size(); ++i) {
-    const Block& block = blocks_[i];
-    if (block.references() == 0) continue;
-    ProbeImages& images = images_of_folding[block.folding()];
-    if (images.empty()) {
-      BAUTA_TRY(images, make_probe_images(*keys_, probe, block.folding(), pool_));
+  const Parameters& parameters = keys_->parameters();
+  const ring::Basis basis = parameters.ring().ciphertext_moduli();
+
+  // Blocks of one folding share the images of the probes and are scanned together.
+  std::map<size_t, std::vector<size_t>> blocks_of_folding;
+  for (size_t i = 0; i < blocks_.size(); ++i)
+    if (blocks_[i].references() > 0) blocks_of_folding[blocks_[i].folding()].push_back(i);
+  std::vector<std::vector<ckks::ProductCiphertext>> products(probes.size());
+  std::vector<size_t> foldings;
+  std::vector<ScannedBlock> scanned;
+  for (const auto& [folding, indices] : blocks_of_folding) {
+    std::vector<ProbeImages> images;
+    std::vector<const ProbeImages*> image_pointers;
+    std::vector<const TiledCiphertexts*> block_pointers;
+    for (const SwitchedProbe& probe : probes) {
+      BAUTA_TRY(ProbeImages made, make_probe_images(*keys_, probe, folding, pool_));
+      images.push_back(std::move(made));
     }
-    builder.add_block(block.compare(images, pool_), block.folding(), i * kDegree,
-                      block.live_positions());
+    for (const ProbeImages& image : images) image_pointers.push_back(&image);
+    for (const size_t index : indices) {
+      block_pointers.push_back(&blocks_[index].images());
+      scanned.push_back({index * kDegree, blocks_[index].live_positions()});
+      foldings.push_back(folding);
+    }
+    std::vector<ckks::ProductCiphertext> sums =
+        scan(image_pointers, block_pointers, basis, parameters.reference_scale(), pool_);
+    for (size_t i = 0; i < sums.size(); ++i)
+      products[i / indices.size()].push_back(std::move(sums[i]));
   }
-  return std::move(builder).finish();
+  std::vector<Search> searches;
+  for (std::vector<ckks::ProductCiphertext>& of_probe : products)
+    searches.push_back(hide_scores(*keys_, of_probe, foldings, scanned, pool_));
+  return searches;
+}
+
+Result<Search> Gallery::search(const SwitchedProbe& probe) {
+  BAUTA_TRY(std::vector<Search> searches, search(std::span(&probe, 1)));
+  return std::move(searches.front());
 }
 
 Result<Search> compare_one(const EvaluationKeys& keys, const SwitchedProbe& probe, uint64_t slot,
@@ -113,13 +158,19 @@ Result<Search> compare_one(const EvaluationKeys& keys, const SwitchedProbe& prob
   BAUTA_CHECK(ckks::check_key_id("probe", probe.ciphertext.key_id, keys.key_id()));
   BAUTA_CHECK(ckks::check_key_id("reference", reference.ciphertext.key_id, keys.key_id()));
   // A block of this one reference at coefficient 0, folded at 1.
-  Block block(keys.parameters(), 1);
+  const Parameters& parameters = keys.parameters();
+  Block block(parameters, 1);
   block.add(0, reference.ciphertext);
   BAUTA_CHECK(block.prepare(keys));
   BAUTA_TRY(const ProbeImages images, make_probe_images(keys, probe, 1));
-  SearchBuilder builder(keys);
-  builder.add_block(block.compare(images), 1, slot, block.live_positions());
-  return std::move(builder).finish();
+  const ProbeImages* const images_pointer = &images;
+  const TiledCiphertexts* const block_pointer = &block.images();
+  std::vector<ckks::ProductCiphertext> products =
+      scan(std::span(&images_pointer, 1), std::span(&block_pointer, 1),
+           parameters.ring().ciphertext_moduli(), parameters.reference_scale());
+  const size_t folding = 1;
+  const ScannedBlock scanned{slot, block.live_positions()};
+  return hide_scores(keys, products, std::span(&folding, 1), std::span(&scanned, 1));
 }
 
 }  // namespace bauta::match

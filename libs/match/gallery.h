@@ -48,12 +48,19 @@ class Gallery {
   // Brings every block up to date, so that the next search pays for nothing but the search.
   Status prepare();
 
-  // Compares the probe with every reference, after prepare(). Errors: not_found when the gallery is
-  // empty; mismatch for a probe of another key.
+  // Adds a whole block of bulk-made ciphertexts (match/bulk.h) behind the last one. Its references
+  // have no originals: erase() only takes them out of the scores. Error no_space.
+  Status append_block(TiledCiphertexts images, const std::bitset<kDegree>& live);
+
+  // Compares each probe with every reference, after prepare(); the gallery is read once for all.
+  // Errors: not_found when the gallery is empty; mismatch for a probe of another key.
+  Result<std::vector<Search>> search(std::span<const SwitchedProbe> probes);
   Result<Search> search(const SwitchedProbe& probe);
 
  private:
   Status make_room(uint64_t slot);
+  // Lays the block out anew, open, from its originals.
+  Status rebuild(size_t index, size_t folding);
 
   std::shared_ptr<const EvaluationKeys> keys_;
   ReadStoredReference read_stored_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "base/random.h"
 #include "ring/automorphism.h"
@@ -55,42 +56,44 @@ Result<ProbeImages> make_probe_images(const EvaluationKeys& keys, const Switched
   BAUTA_TRY(const auto galois_keys, keys.galois_keys(folding));
   const ckks::CoefficientCiphertext& ciphertext = probe.ciphertext;
   const ckks::Decomposition digits = keys.switcher().decompose(ciphertext.c1, pool);
-  ProbeImages images(folding);
-  images[0] = to_evaluation(ciphertext.clone(), pool);
+  ProbeImages images{TiledCiphertexts(folding), ciphertext.scale, ciphertext.key_id};
+  const ring::EvaluationPolynomial c0 = to_evaluation(ciphertext.c0.clone(), pool);
+  images.tiles.put(0, c0, to_evaluation(ciphertext.c1.clone(), pool));
   ring::for_each_limb(folding - 1, pool, [&](size_t index) {
     const size_t u = index + 1;
     ckks::PolynomialPair pair =
         keys.switcher().divide_by_special(keys.switcher().apply_key(digits, galois_keys[u]->key));
-    add_in_place(pair.u0, images[0].c0);
+    add_in_place(pair.u0, c0);
     const uint32_t element = galois_keys[u]->element;
-    images[u] = {apply_automorphism(pair.u0, element), apply_automorphism(pair.u1, element),
-                 ciphertext.scale, ciphertext.key_id};
+    images.tiles.put(u, apply_automorphism(pair.u0, element), apply_automorphism(pair.u1, element));
   });
   return images;
 }
 
-void SearchBuilder::add_block(ckks::ProductCiphertext&& product, size_t folding,
-                              uint64_t first_slot, const LivePositions& live) {
-  ckks::CoefficientCiphertext scores = reduce_product(keys_, std::move(product), folding);
-  mask_scores(keys_.parameters(), live, scores.c0);
-  const auto rotation = static_cast<uint32_t>(random_below(2 * kDegree));
-  const LivePositions moved = rotated(live, rotation);
-  ckks::CoefficientCiphertext hidden{multiply_monomial(scores.c0, rotation),
-                                     multiply_monomial(scores.c1, rotation), scores.scale,
-                                     scores.key_id};
-  entries_.push_back({{std::move(hidden), moved}, {first_slot, rotation, moved}});
-}
+Search hide_scores(const EvaluationKeys& keys, std::span<ckks::ProductCiphertext> products,
+                   std::span<const size_t> foldings, std::span<const ScannedBlock> blocks,
+                   ThreadPool* pool) {
+  BAUTA_ASSERT(!blocks.empty() && products.size() == blocks.size() &&
+               foldings.size() == blocks.size());
+  std::vector<size_t> order(blocks.size());
+  std::iota(order.begin(), order.end(), 0);
+  for (size_t i = order.size() - 1; i > 0; --i) std::swap(order[i], order[random_below(i + 1)]);
 
-Search SearchBuilder::finish() && {
-  BAUTA_ASSERT(!entries_.empty());
-  for (size_t i = entries_.size() - 1; i > 0; --i)
-    std::swap(entries_[i], entries_[random_below(i + 1)]);
-  ScoreRequest request{.key_id = keys_.key_id(), .blocks = {}};
-  std::vector<ScoreMap::Block> map;
-  for (Entry& entry : entries_) {
-    request.blocks.push_back(std::move(entry.block));
-    map.push_back(entry.map);
-  }
+  ScoreRequest request{.key_id = keys.key_id(), .blocks = {}};
+  request.blocks.resize(blocks.size());
+  std::vector<ScoreMap::Block> map(blocks.size());
+  ring::for_each_limb(order.size(), pool, [&](size_t i) {
+    const size_t source = order[i];
+    ckks::CoefficientCiphertext scores =
+        reduce_product(keys, std::move(products[source]), foldings[source]);
+    mask_scores(keys.parameters(), blocks[source].live, scores.c0);
+    const auto rotation = static_cast<uint32_t>(random_below(2 * kDegree));
+    const LivePositions moved = rotated(blocks[source].live, rotation);
+    request.blocks[i] = {{multiply_monomial(scores.c0, rotation),
+                          multiply_monomial(scores.c1, rotation), scores.scale, scores.key_id},
+                         moved};
+    map[i] = {blocks[source].first_slot, rotation, moved};
+  });
   return {std::move(request), ScoreMap(std::move(map))};
 }
 

@@ -10,25 +10,17 @@ namespace bauta::match {
 Result<ProbeImages> make_probe_images(const EvaluationKeys& keys, const SwitchedProbe& probe,
                                       size_t folding, ThreadPool* pool = nullptr);
 
-// Collects the scores of a request's blocks and hides everything that is not a score.
-class SearchBuilder {
- public:
-  explicit SearchBuilder(const EvaluationKeys& keys) : keys_(keys) {}
-
-  // The product of a probe with a block folded at `folding`, whose first slot is first_slot.
-  void add_block(ckks::ProductCiphertext&& product, size_t folding, uint64_t first_slot,
-                 const LivePositions& live);
-
-  // In a random order. Precondition: at least one block was added.
-  Search finish() &&;
-
- private:
-  struct Entry {
-    ScoreBlock block;
-    ScoreMap::Block map;
-  };
-  const EvaluationKeys& keys_;
-  std::vector<Entry> entries_;
+// Where the product of a search came from.
+struct ScannedBlock {
+  uint64_t first_slot = 0;
+  LivePositions live{};
 };
+
+// Hides everything in the products of one probe that is not a score: relinearises, drops a limb,
+// masks, rotates each block and puts them in a random order. Precondition: as many products as
+// blocks, at least one; all of one probe and the keys' tenant; product i is folded at foldings[i].
+Search hide_scores(const EvaluationKeys& keys, std::span<ckks::ProductCiphertext> products,
+                   std::span<const size_t> foldings, std::span<const ScannedBlock> blocks,
+                   ThreadPool* pool = nullptr);
 
 }  // namespace bauta::match

@@ -72,6 +72,8 @@ struct PermutationConstants {
   const uint32_t* patterns = nullptr;  // 256 words, each below 16
 };
 
+inline constexpr size_t kTileWords = 16;
+
 struct Kernels {
   Isa isa;
 
@@ -109,6 +111,11 @@ struct Kernels {
   void (*inner_product_pair)(uint32_t* out0, uint32_t* out1, const uint32_t* const* a,
                              const uint32_t* const* b0, const uint32_t* const* b1, size_t terms,
                              size_t count, const ModulusConstants& modulus);
+  // The inner loop of matching: for `terms` ciphertexts (c0, c1) of a probe and (k0, k1) of a
+  // block, the sums of c0*k0, c0*k1 + c1*k0 and c1*k1 over kTileWords places. A tile is terms times
+  // 2 times kTileWords words, c0 before c1, reduced; out is 3 * kTileWords words. terms >= 1.
+  void (*tensor_tile)(uint32_t* out, const uint32_t* probe, const uint32_t* block, size_t terms,
+                      const ModulusConstants& modulus);
   // out = sum over t < terms of a[t] * weights[t], weights reduced, words of a below 2^30; terms >=
   // 1. The inner loop of base conversion.
   void (*weighted_sum)(uint32_t* out, const uint32_t* const* a, const uint32_t* weights,

@@ -179,6 +179,31 @@ TEST_P(WordKernels, LazySumsOfAnyLength) {
   }
 }
 
+TEST_P(WordKernels, TensorTiles) {
+  for (uint32_t q : kModuli) {
+    const ModulusConstants modulus = constants_of(q);
+    for (size_t terms : {1u, 4u, 8u, 9u, 16u, 128u}) {
+      const Words probe = words(2 * terms * kTileWords, q),
+                  block = words(2 * terms * kTileWords, q);
+      Words out(3 * kTileWords);
+      kernels().tensor_tile(out.data(), probe.data(), block.data(), terms, modulus);
+      for (size_t i = 0; i < kTileWords; ++i) {
+        uint64_t sums[3] = {0, 0, 0};
+        for (size_t t = 0; t < terms; ++t) {
+          const size_t place = 2 * kTileWords * t + i;
+          const uint64_t c0 = probe[place], c1 = probe[place + kTileWords];
+          const uint64_t k0 = block[place], k1 = block[place + kTileWords];
+          sums[0] = (sums[0] + c0 * k0) % q;
+          sums[1] = (sums[1] + c0 * k1 % q + c1 * k0) % q;
+          sums[2] = (sums[2] + c1 * k1) % q;
+        }
+        for (size_t part = 0; part < 3; ++part)
+          ASSERT_EQ(out[part * kTileWords + i], sums[part]) << terms << " terms modulo " << q;
+      }
+    }
+  }
+}
+
 TEST_P(WordKernels, RoundedQuotients) {
   for (size_t terms : {1u, 2u, 5u, 64u}) {
     std::vector<ModulusConstants> moduli;

@@ -36,6 +36,7 @@ const Kernels& avx2_kernels() {
       .subtract_multiply_constant = subtract_multiply_constant_words,
       .inner_product = inner_product_words,
       .inner_product_pair = inner_product_pair_words,
+      .tensor_tile = tensor_tile_words,
       .weighted_sum = weighted_sum_words,
       .rounded_quotient = rounded_quotient_words,
       .lift_centred = lift_centred_words,

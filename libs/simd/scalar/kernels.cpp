@@ -161,6 +161,22 @@ void inner_product_pair(uint32_t* out0, uint32_t* out1, const uint32_t* const* a
   inner_product(out1, a, b1, terms, count, modulus);
 }
 
+void tensor_tile(uint32_t* out, const uint32_t* probe, const uint32_t* block, size_t terms,
+                 const ModulusConstants& modulus) {
+  for (size_t i = 0; i < kTileWords; ++i) {
+    const auto sum = [&](size_t probe_half, size_t block_half) {
+      return lazy_sum(terms, modulus, [&](size_t t) {
+        const size_t place = 2 * kTileWords * t + i;
+        return uint64_t{probe[place + probe_half * kTileWords]} *
+               block[place + block_half * kTileWords];
+      });
+    };
+    out[i] = sum(0, 0);
+    out[kTileWords + i] = subtract_if_not_below(sum(0, 1) + sum(1, 0), modulus.value);
+    out[2 * kTileWords + i] = sum(1, 1);
+  }
+}
+
 void weighted_sum(uint32_t* out, const uint32_t* const* a, const uint32_t* weights, size_t terms,
                   size_t count, const ModulusConstants& modulus) {
   for (size_t i = 0; i < count; ++i)
@@ -227,6 +243,7 @@ const Kernels& scalar_kernels() {
       .subtract_multiply_constant = subtract_multiply_constant,
       .inner_product = inner_product,
       .inner_product_pair = inner_product_pair,
+      .tensor_tile = tensor_tile,
       .weighted_sum = weighted_sum,
       .rounded_quotient = rounded_quotient,
       .lift_centred = lift_centred,

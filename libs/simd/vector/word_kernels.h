@@ -122,6 +122,30 @@ void inner_product_pair_words(uint32_t* out0, uint32_t* out1, const uint32_t* co
   if (i < count) inner_product_pair_at<1>(i, out0, out1, a, b0, b1, terms, reduction);
 }
 
+void tensor_tile_words(uint32_t* out, const uint32_t* probe, const uint32_t* block, size_t terms,
+                       const ModulusConstants& modulus) {
+  const Reduction reduction(modulus);
+  for (size_t i = 0; i < kTileWords; i += kVectorWords) {
+    // c0*k0, c0*k1, c1*k0, c1*k1: the middle two are kept apart, so that each takes one product a
+    // term.
+    Wide sums[4];
+    lazy_sums(sums, terms, reduction, [&](size_t t) {
+      const size_t place = 2 * kTileWords * t + i;
+      const Vector c0 = load(probe + place), c1 = load(probe + place + kTileWords);
+      const Vector k0 = load(block + place), k1 = load(block + place + kTileWords);
+      sums[0] = add_wide(sums[0], multiply_wide(c0, k0));
+      sums[1] = add_wide(sums[1], multiply_wide(c0, k1));
+      sums[2] = add_wide(sums[2], multiply_wide(c1, k0));
+      sums[3] = add_wide(sums[3], multiply_wide(c1, k1));
+    });
+    const Vector middle =
+        add(reduction.reduce_sum(sums[1], terms), reduction.reduce_sum(sums[2], terms));
+    store(out + i, reduction.reduce_sum(sums[0], terms));
+    store(out + kTileWords + i, subtract_if_not_below(middle, reduction.q()));
+    store(out + 2 * kTileWords + i, reduction.reduce_sum(sums[3], terms));
+  }
+}
+
 template <size_t width>
 inline void weighted_sum_at(size_t i, uint32_t* out, const uint32_t* const* a,
                             const uint32_t* weights, size_t terms, const Reduction& reduction) {

@@ -1,0 +1,22 @@
+#include "match/tiles.h"
+
+#include <algorithm>
+
+namespace bauta::match {
+
+TiledCiphertexts::TiledCiphertexts(size_t count)
+    : count_(count), words_(count * 2 * kLimbs * kDegree) {}
+
+void TiledCiphertexts::put(size_t index, const ring::EvaluationPolynomial& c0,
+                           const ring::EvaluationPolynomial& c1) {
+  BAUTA_ASSERT(index < count_ && c0.limb_count() == kLimbs && c1.limb_count() == kLimbs);
+  for (size_t slice = 0; slice < kSlices; ++slice)
+    for (size_t limb = 0; limb < kLimbs; ++limb) {
+      uint32_t* target = words_.data() + tile_begin(slice, limb) + index * 2 * simd::kTileWords;
+      const size_t place = slice * simd::kTileWords;
+      std::copy_n(c0.limb(limb).data() + place, simd::kTileWords, target);
+      std::copy_n(c1.limb(limb).data() + place, simd::kTileWords, target + simd::kTileWords);
+    }
+}
+
+}  // namespace bauta::match

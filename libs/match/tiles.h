@@ -1,0 +1,51 @@
+// Ciphertexts in the order in which a search reads them.
+#pragma once
+
+#include "ckks/ciphertext.h"
+#include "match/parameters.h"
+#include "ring/word_storage.h"
+#include "simd/kernel_table.h"
+
+namespace bauta::match {
+
+inline constexpr size_t kLimbs = 2;
+// A slice is kTileWords neighbouring places in evaluation order.
+inline constexpr size_t kSlices = kDegree / simd::kTileWords;
+
+// A fixed number m of ciphertexts of two limbs in evaluation form, as words
+//     [slice][limb][ciphertext][c0, c1][kTileWords],
+// so that what one step of the scan needs of all m ciphertexts, a tile, is contiguous: 128 m bytes.
+class TiledCiphertexts {
+ public:
+  TiledCiphertexts() = default;
+  // The caller puts every ciphertext before anybody reads one.
+  explicit TiledCiphertexts(size_t count);
+
+  size_t count() const { return count_; }
+  size_t size_bytes() const { return words_.size() * sizeof(uint32_t); }
+
+  // Preconditions: index < count(); kLimbs limbs. Different indices may be put side by side.
+  void put(size_t index, const ring::EvaluationPolynomial& c0,
+           const ring::EvaluationPolynomial& c1);
+
+  // 2 * count() * kTileWords words. Preconditions: slice < kSlices, limb < kLimbs.
+  const uint32_t* tile(size_t slice, size_t limb) const {
+    return words_.data() + tile_begin(slice, limb);
+  }
+  // All of them.
+  std::span<const uint32_t> words() const { return {words_.data(), words_.size()}; }
+
+  friend bool operator==(const TiledCiphertexts& a, const TiledCiphertexts& b) {
+    return std::ranges::equal(a.words(), b.words());
+  }
+
+ private:
+  size_t tile_begin(size_t slice, size_t limb) const {
+    return (slice * kLimbs + limb) * count_ * 2 * simd::kTileWords;
+  }
+
+  size_t count_ = 0;
+  ring::WordStorage words_;
+};
+
+}  // namespace bauta::match
