@@ -46,6 +46,7 @@ class Parser {
     add_gallery();
     add_recognition();
     add_eval();
+    add_bench();
     add_demo();
   }
 
@@ -199,6 +200,22 @@ class Parser {
         ->add_option("--mode", options->mode,
                      "plain: compare in the clear; template: under encryption")
         ->check(CLI::IsMember({"plain", "template"}))
+        ->capture_default_str();
+  }
+
+  void add_bench() {
+    CLI::App* bench = add_group("bench", "Measure speed on synthetic templates");
+    auto [match, options] =
+        add(bench, "match", "Search an encrypted gallery: time by part, score error, memory",
+            bench_match);
+    match->add_option("--references", options->references, "References in the gallery")
+        ->required()
+        ->check(CLI::Range(1, 4'000'000));
+    match->add_option("--dim", options->dimension, "Dimension of the embeddings")
+        ->required()
+        ->check(CLI::Range(1, 1024));
+    match->add_option("--probes", options->probes, "Probes searched for at once")
+        ->check(CLI::Range(1, 64))
         ->capture_default_str();
   }
 

@@ -68,6 +68,10 @@ struct DemoOptions {
   std::filesystem::path people;
 };
 
+struct BenchMatchOptions {
+  size_t references = 0, dimension = 0, probes = 1;
+};
+
 // What main() runs: the one command that was asked for.
 using Command = std::function<Result<Report>(const CommonOptions&)>;
 
@@ -93,6 +97,7 @@ Result<Report> identify(const CommonOptions&, const IdentifyOptions&);          
 Result<Report> verify(const CommonOptions&, const VerifyOptions&);                 // recognise.cpp
 Result<Report> eval_pairs(const CommonOptions&, const EvalOptions&);               // eval.cpp
 Result<Report> eval_identify(const CommonOptions&, const EvalOptions&);            // eval.cpp
-Result<Report> demo(const CommonOptions&, const DemoOptions&);                     // demo.cpp
+Result<Report> bench_match(const CommonOptions&, const BenchMatchOptions&);  // bench_match.cpp
+Result<Report> demo(const CommonOptions&, const DemoOptions&);               // demo.cpp
 
 }  // namespace bauta::cli

@@ -50,6 +50,10 @@ class EvaluationKeys {
   Result<SwitchedProbe> admit_probe(ByteView probe) const;
   Result<StoredReference> admit_reference(ByteView reference) const;
 
+  // The same for any ciphertext of an edge, such as one of a bulk block. Error refused.
+  Result<ckks::CoefficientCiphertext> switch_to_tenant(
+      const ckks::SeededCiphertext& ciphertext) const;
+
   // The keys of a block folded at m: that of g_u at index u; index 0 is the identity and null.
   // Precondition: m a power of two up to the width. Errors: corrupt, mismatch, not_found.
   Result<std::vector<std::shared_ptr<const ckks::GaloisKey>>> galois_keys(size_t folding) const;
@@ -57,8 +61,6 @@ class EvaluationKeys {
  private:
   EvaluationKeys(const Parameters& parameters, std::filesystem::path galois_key_file,
                  ckks::RelinearizationKey&& relinearization_key);
-  Result<ckks::CoefficientCiphertext> switch_to_tenant(
-      const ckks::SeededCiphertext& ciphertext) const;
   Status load_galois_keys(size_t count) const;
 
   Parameters parameters_;

@@ -1,11 +1,27 @@
 #include "match/gallery.h"
 
 #include <algorithm>
+#include <chrono>
 #include <map>
 
 #include "match/search.h"
 
 namespace bauta::match {
+namespace {
+
+class Stopwatch {
+ public:
+  // Since the construction or the lap before.
+  double lap_us() {
+    const auto now = std::chrono::steady_clock::now();
+    return std::chrono::duration<double, std::micro>(now - std::exchange(last_, now)).count();
+  }
+
+ private:
+  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+};
+
+}  // namespace
 
 Gallery::Gallery(std::shared_ptr<const EvaluationKeys> keys, ReadStoredReference read_stored,
                  ThreadPool* pool)
@@ -107,7 +123,9 @@ Status Gallery::prepare() {
   return {};
 }
 
-Result<std::vector<Search>> Gallery::search(std::span<const SwitchedProbe> probes) {
+Result<std::vector<Search>> Gallery::search(std::span<const SwitchedProbe> probes,
+                                            SearchTimings* timings) {
+  SearchTimings spent;
   for (const SwitchedProbe& probe : probes)
     BAUTA_CHECK(ckks::check_key_id("probe", probe.ciphertext.key_id, keys_->key_id()));
   if (references() == 0)
@@ -124,6 +142,7 @@ Result<std::vector<Search>> Gallery::search(std::span<const SwitchedProbe> probe
   std::vector<size_t> foldings;
   std::vector<ScannedBlock> scanned;
   for (const auto& [folding, indices] : blocks_of_folding) {
+    Stopwatch stopwatch;
     std::vector<ProbeImages> images;
     std::vector<const ProbeImages*> image_pointers;
     std::vector<const TiledCiphertexts*> block_pointers;
@@ -131,6 +150,7 @@ Result<std::vector<Search>> Gallery::search(std::span<const SwitchedProbe> probe
       BAUTA_TRY(ProbeImages made, make_probe_images(*keys_, probe, folding, pool_));
       images.push_back(std::move(made));
     }
+    spent.expand += stopwatch.lap_us();
     for (const ProbeImages& image : images) image_pointers.push_back(&image);
     for (const size_t index : indices) {
       block_pointers.push_back(&blocks_[index].images());
@@ -139,12 +159,16 @@ Result<std::vector<Search>> Gallery::search(std::span<const SwitchedProbe> probe
     }
     std::vector<ckks::ProductCiphertext> sums =
         scan(image_pointers, block_pointers, basis, parameters.reference_scale(), pool_);
+    spent.scan += stopwatch.lap_us();
     for (size_t i = 0; i < sums.size(); ++i)
       products[i / indices.size()].push_back(std::move(sums[i]));
   }
+  Stopwatch stopwatch;
   std::vector<Search> searches;
   for (std::vector<ckks::ProductCiphertext>& of_probe : products)
     searches.push_back(hide_scores(*keys_, of_probe, foldings, scanned, pool_));
+  spent.hide = stopwatch.lap_us();
+  if (timings != nullptr) *timings = spent;
   return searches;
 }
 

@@ -21,6 +21,13 @@ using ReadStoredReference = std::function<Result<StoredReference>(uint64_t slot)
 //
 // A block is folded no wider than its highest slot needs (at least kMinFolding): m ciphertexts of
 // 128 KiB, m key switches per probe. An insertion beyond lays it out anew, from the originals.
+// Where the time of a search went, in microseconds.
+struct SearchTimings {
+  double expand = 0;  // the probe's images: one decomposition and m - 1 key switches a folding
+  double scan = 0;    // probe times blocks, at the speed of memory
+  double hide = 0;    // relinearisation, dropped limb, masks, permutation
+};
+
 class Gallery {
  public:
   // read_stored is called by insert (when a block is laid out anew) and by erase.
@@ -33,6 +40,8 @@ class Gallery {
   size_t references() const;
   size_t block_count() const { return blocks_.size(); }
   size_t memory_bytes() const;
+  // What a search reads of block i. Preconditions: i < block_count(), prepared.
+  const TiledCiphertexts& block_images(size_t i) const { return blocks_[i].images(); }
 
   // Lays blocks out for slots below this from the start; for loading a whole gallery.
   void reserve(uint64_t slots);
@@ -54,7 +63,8 @@ class Gallery {
 
   // Compares each probe with every reference, after prepare(); the gallery is read once for all.
   // Errors: not_found when the gallery is empty; mismatch for a probe of another key.
-  Result<std::vector<Search>> search(std::span<const SwitchedProbe> probes);
+  Result<std::vector<Search>> search(std::span<const SwitchedProbe> probes,
+                                     SearchTimings* timings = nullptr);
   Result<Search> search(const SwitchedProbe& probe);
 
  private:

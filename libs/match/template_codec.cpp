@@ -5,6 +5,12 @@
 namespace bauta::match {
 namespace {
 
+int32_t scaled(double scale, float entry) {
+  return static_cast<int32_t>(std::lround(scale * entry));
+}
+
+}  // namespace
+
 Status check_embedding(const Parameters& parameters, std::span<const float> embedding) {
   if (embedding.size() != parameters.dimension())
     return make_error(ErrorCode::invalid_argument,
@@ -24,12 +30,6 @@ Status check_embedding(const Parameters& parameters, std::span<const float> embe
                       std::sqrt(squared_norm));
   return {};
 }
-
-int32_t scaled(double scale, float entry) {
-  return static_cast<int32_t>(std::lround(scale * entry));
-}
-
-}  // namespace
 
 Result<TemplatePolynomial> encode_probe(const Parameters& parameters,
                                         std::span<const float> embedding) {

@@ -14,8 +14,11 @@ using TemplatePolynomial = SecretArray<int32_t>;
 // A unit vector within this of norm 1 is taken; the caller normalises.
 constexpr double kNormTolerance = 1e-3;
 
+// Error invalid_argument: wrong dimension, NaN or infinite entries, norm not 1.
+Status check_embedding(const Parameters& parameters, std::span<const float> embedding);
+
 // round(Dq * embedding) as qbar(Y) = q(1/Y): coefficient 0 holds entry 0, coefficient N - i*stride
-// minus entry i. Errors invalid_argument: wrong dimension, NaN or infinite entries, norm not 1.
+// minus entry i. Errors: check_embedding's; unavailable when memory cannot be locked.
 Result<TemplatePolynomial> encode_probe(const Parameters& parameters,
                                         std::span<const float> embedding);
 
