@@ -58,7 +58,13 @@ Result<std::unique_ptr<Detector>> make_haar_detector(
 // Errors: not_found; corrupt when the file is not such a model.
 Result<std::unique_ptr<Detector>> make_yunet_detector(const std::filesystem::path& model);
 
-// "haar", "yunet" (its model looked up in the model folder), or the path of a YuNet model.
+// Five landmarks for the boxes of the Haar detector, by a network that corrects a guess of where
+// the face lies in its box. Errors: not_found; corrupt when the file is no network.
+Result<std::unique_ptr<Detector>> make_refined_detector(std::unique_ptr<Detector> rough,
+                                                        const std::filesystem::path& model);
+
+// "haar", "haar5" (refined, landmarks.onnx looked up in the model folder), "yunet" (its model
+// looked up in the model folder), or the path of a YuNet model.
 Result<std::unique_ptr<Detector>> make_detector(
     std::string_view name_or_path,
     const std::filesystem::path& model_folder = default_model_folder());
