@@ -1,0 +1,4 @@
+// A program that is nothing but the library it is linked with.
+int main() {
+  return 0;
+}
