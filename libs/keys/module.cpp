@@ -1,6 +1,7 @@
 #include "keys/module.h"
 
 #include <algorithm>
+#include <csignal>
 #include <cstring>
 #include <mutex>
 #include <optional>
@@ -73,6 +74,10 @@ Result<std::unique_ptr<Module>> Module::load(const fs::path& path) {
                       "your token's module",
                       canonical.string());
   }
+  // A module that talks over a socket would end the process when the other side goes away.
+  struct sigaction pipe_action {};
+  if (sigaction(SIGPIPE, nullptr, &pipe_action) == 0 && pipe_action.sa_handler == SIG_DFL)
+    (void)std::signal(SIGPIPE, SIG_IGN);
   modules_in_use.insert(canonical);
   return std::unique_ptr<Module>(new Module(canonical, functions));
 }
