@@ -4,27 +4,24 @@
 #include <charconv>
 #include <chrono>
 #include <optional>
-#include <set>
 
 #include <fmt/chrono.h>
-#include <nlohmann/json.hpp>
 #include <sys/stat.h>
 
 #include "base/file.h"
+#include "keys/key_file.h"
 
 namespace bauta::keys {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::json;
 
-constexpr std::string_view kFormat = "bauta keys";
-constexpr int kVersion = 1;
 constexpr size_t kMaxFileSize_bytes = 64 << 20;
-constexpr size_t kMaxTenantSize_bytes = 64;
 constexpr int64_t kLockWait_ms = 10'000;
+constexpr int64_t kSettled_s = 2;
 constexpr std::string_view kCheckPurpose = "bauta key check 1";
 constexpr std::string_view kLabelPrefix = "bauta/";
+constexpr std::string_view kSigningLabel = "bauta signing";
 
 int64_t now_s() {
   return std::chrono::duration_cast<std::chrono::seconds>(
@@ -34,14 +31,6 @@ int64_t now_s() {
 
 std::string date(int64_t time_s) {
   return fmt::format("{:%Y-%m-%d %H:%M:%S} UTC", fmt::gmtime(static_cast<std::time_t>(time_s)));
-}
-
-bool is_tenant_name(std::string_view name) {
-  return !name.empty() && name.size() <= kMaxTenantSize_bytes &&
-         std::all_of(name.begin(), name.end(), [](char c) {
-           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                  c == '-' || c == '_' || c == '.';
-         });
 }
 
 // "bauta/TENANT/GENERATION": enough to know a key again when the file is lost.
@@ -63,74 +52,6 @@ std::optional<KeyRecord> record_from_label(const TokenKey& key) {
       !is_tenant_name(record.tenant))
     return std::nullopt;
   return record;
-}
-
-// The dates by their names in the file.
-constexpr std::pair<const char*, int64_t KeyRecord::*> kDates[] = {
-    {"created_at_s", &KeyRecord::created_at_s},
-    {"activated_at_s", &KeyRecord::activated_at_s},
-    {"deactivated_at_s", &KeyRecord::deactivated_at_s},
-    {"suspended_at_s", &KeyRecord::suspended_at_s},
-    {"destruction_ordered_at_s", &KeyRecord::destruction_ordered_at_s},
-    {"destroyed_at_s", &KeyRecord::destroyed_at_s},
-};
-
-Json to_json(const KeyRecord& record) {
-  Json json = {
-      {"id", to_hex(record.id)}, {"tenant", record.tenant}, {"generation", record.generation}};
-  if (record.evaluation) json["evaluation"] = true;
-  for (const auto& [name, date_s] : kDates)
-    if (record.*date_s != 0) json[name] = record.*date_s;
-  return json;
-}
-
-// Nothing when a field is absent, of another type or out of range.
-std::optional<KeyRecord> from_json(const Json& json) {
-  if (!json.is_object() || !json.contains("id") || !json["id"].is_string() ||
-      !json.contains("tenant") || !json["tenant"].is_string() || !json.contains("generation") ||
-      !json["generation"].is_number_unsigned())
-    return std::nullopt;
-  KeyRecord record;
-  const Result<Bytes> id = from_hex(json["id"].get_ref<const std::string&>());
-  if (!id.ok() || id->size() != record.id.size()) return std::nullopt;
-  std::copy(id->begin(), id->end(), record.id.begin());
-  record.tenant = json["tenant"].get<std::string>();
-  const auto generation = json["generation"].get<uint64_t>();
-  if (!is_tenant_name(record.tenant) || generation == 0 || generation > UINT32_MAX)
-    return std::nullopt;
-  record.generation = static_cast<uint32_t>(generation);
-  if (json.contains("evaluation")) {
-    if (!json["evaluation"].is_boolean()) return std::nullopt;
-    record.evaluation = json["evaluation"].get<bool>();
-  }
-  for (const auto& [name, date_s] : kDates) {
-    if (!json.contains(name)) continue;
-    if (!json[name].is_number_unsigned()) return std::nullopt;
-    record.*date_s = json[name].get<int64_t>();
-  }
-  return record;
-}
-
-// Error corrupt, naming the path, unless it is what write() writes.
-Result<std::vector<KeyRecord>> parse_records(ByteView bytes, const fs::path& path) {
-  const Error corrupt =
-      make_error(ErrorCode::corrupt,
-                 "{} is not a list of keys that this version understands; restore it, or move it "
-                 "away to start from what the token holds",
-                 path.string());
-  const Json json = Json::parse(bytes.begin(), bytes.end(), nullptr, false);
-  if (!json.is_object() || json.value("format", Json()) != kFormat ||
-      json.value("version", Json()) != kVersion || !json.contains("keys") ||
-      !json["keys"].is_array())
-    return corrupt;
-  std::vector<KeyRecord> records;
-  std::set<KeyId> ids;
-  for (const Json& entry : json["keys"]) {
-    std::optional<KeyRecord> record = from_json(entry);
-    if (!record || !ids.insert(record->id).second) return corrupt;
-    records.push_back(std::move(*record));
-  }
-  return records;
 }
 
 // Null when there is none. Records: a vector of KeyRecord, const or not.
@@ -197,7 +118,7 @@ KeyState KeyRecord::state() const {
   return activated_at_s != 0 ? KeyState::active : KeyState::created;
 }
 
-Result<std::shared_ptr<const KeyStore::Records>> KeyStore::read() {
+Result<std::shared_ptr<const KeyFile>> KeyStore::read() {
   const fs::path path = directory_ / "keys.json";
   struct stat status {};
   Version version{};  // of a file that is absent
@@ -205,22 +126,18 @@ Result<std::shared_ptr<const KeyStore::Records>> KeyStore::read() {
     version = {static_cast<int64_t>(status.st_ino), status.st_mtim.tv_sec, status.st_mtim.tv_nsec,
                status.st_size};
   std::lock_guard lock(reading_);
-  if (records_ != nullptr && version == version_) return records_;
+  if (file_ != nullptr && version == version_) return file_;
   const Result<Bytes> bytes = read_file(path, kMaxFileSize_bytes);
   if (!bytes.ok() && bytes.error().code != ErrorCode::not_found) return bytes.error();
-  Records records;
+  KeyFile file;
   if (bytes.ok()) {
-    BAUTA_TRY(records, parse_records(*bytes, path));
+    BAUTA_TRY(file, parse_key_file(*bytes, path));
   }
-  records_ = std::make_shared<const Records>(std::move(records));
-  version_ = version;
-  return records_;
-}
-
-Status KeyStore::write(const Records& records) const {
-  Json json = {{"format", kFormat}, {"version", kVersion}, {"keys", Json::array()}};
-  for (const KeyRecord& record : records) json["keys"].push_back(to_json(record));
-  return write_file_atomically(directory_ / "keys.json", as_bytes(json.dump(1) + "\n"), 0600);
+  file_ = std::make_shared<const KeyFile>(std::move(file));
+  // A file so new may be replaced by one with the same inode and time, which are never so old.
+  const bool settled = status.st_mtim.tv_sec + kSettled_s < now_s();
+  version_ = settled ? version : Version{-1};
+  return file_;
 }
 
 template <typename Change>
@@ -228,20 +145,20 @@ Status KeyStore::update(Change change) {
   std::lock_guard thread_lock(changing_);
   BAUTA_TRY(const FileLock process_lock, FileLock::acquire(directory_ / "keys.lock", kLockWait_ms));
   BAUTA_TRY(const auto current, read());
-  Records records = *current;
-  BAUTA_CHECK(change(records));
-  return write(records);
+  KeyFile file = *current;
+  BAUTA_CHECK(change(file));
+  return write_file_atomically(directory_ / "keys.json", as_bytes(serialize(file)), 0600);
 }
 
 Result<std::unique_ptr<KeyStore>> KeyStore::open(std::unique_ptr<Token> token,
                                                  const fs::path& directory) {
   BAUTA_CHECK(create_directory(directory, 0700));
   std::unique_ptr<KeyStore> store(new KeyStore(std::move(token), directory));
-  BAUTA_CHECK(store->update([&](Records& records) { return store->reconcile(records); }));
+  BAUTA_CHECK(store->update([&](KeyFile& file) { return store->reconcile(file.keys); }));
   return store;
 }
 
-Status KeyStore::reconcile(Records& records) {
+Status KeyStore::reconcile(std::vector<KeyRecord>& records) {
   BAUTA_TRY(const std::vector<TokenKey> keys, token_->list_keys());
   for (const TokenKey& key : keys) {
     const KeyRecord* known = find_record(records, key.id);
@@ -270,14 +187,14 @@ Result<KeyRecord> KeyStore::create(std::string_view tenant, bool evaluation) {
   record.tenant = tenant;
   record.evaluation = evaluation;
   bool made = false;
-  const Status status = update([&](Records& records) -> Status {
-    for (const KeyRecord& other : records)
+  const Status status = update([&](KeyFile& file) -> Status {
+    for (const KeyRecord& other : file.keys)
       if (other.tenant == tenant) record.generation = std::max(record.generation, other.generation);
     ++record.generation;
     BAUTA_TRY(record.id, token_->create_key(label_of(tenant, record.generation)));
     made = true;
     record.created_at_s = now_s();
-    records.push_back(record);
+    file.keys.push_back(record);
     return {};
   });
   if (status.ok()) return record;
@@ -285,16 +202,17 @@ Result<KeyRecord> KeyStore::create(std::string_view tenant, bool evaluation) {
   return status.error();
 }
 
-Status KeyStore::change_state(const KeyId& id, Status (*change)(Records&, KeyRecord&)) {
-  return update([&](Records& records) -> Status {
-    KeyRecord* record = find_record(records, id);
+Status KeyStore::change_state(const KeyId& id,
+                              Status (*change)(std::vector<KeyRecord>&, KeyRecord&)) {
+  return update([&](KeyFile& file) -> Status {
+    KeyRecord* record = find_record(file.keys, id);
     if (record == nullptr) return unknown_key(id);
-    return change(records, *record);
+    return change(file.keys, *record);
   });
 }
 
 Status KeyStore::activate(const KeyId& id) {
-  return change_state(id, [](Records& records, KeyRecord& record) -> Status {
+  return change_state(id, [](std::vector<KeyRecord>& records, KeyRecord& record) -> Status {
     BAUTA_CHECK(check_usable(record));
     if (record.state() == KeyState::active) return {};
     if (record.state() == KeyState::deactivated)
@@ -312,7 +230,7 @@ Status KeyStore::activate(const KeyId& id) {
 }
 
 Status KeyStore::suspend(const KeyId& id) {
-  return change_state(id, [](Records&, KeyRecord& record) -> Status {
+  return change_state(id, [](std::vector<KeyRecord>&, KeyRecord& record) -> Status {
     BAUTA_CHECK(check_not_destroyed(record));
     if (record.suspended_at_s == 0) record.suspended_at_s = now_s();
     return {};
@@ -320,7 +238,7 @@ Status KeyStore::suspend(const KeyId& id) {
 }
 
 Status KeyStore::resume(const KeyId& id) {
-  return change_state(id, [](Records&, KeyRecord& record) -> Status {
+  return change_state(id, [](std::vector<KeyRecord>&, KeyRecord& record) -> Status {
     BAUTA_CHECK(check_not_destroyed(record));
     record.suspended_at_s = 0;
     return {};
@@ -329,13 +247,13 @@ Status KeyStore::resume(const KeyId& id) {
 
 Status KeyStore::destroy(const KeyId& id) {
   // The order first: from here on nobody uses the key, whatever becomes of this process.
-  BAUTA_CHECK(change_state(id, [](Records&, KeyRecord& record) -> Status {
+  BAUTA_CHECK(change_state(id, [](std::vector<KeyRecord>&, KeyRecord& record) -> Status {
     if (record.destruction_ordered_at_s == 0) record.destruction_ordered_at_s = now_s();
     return {};
   }));
   const Status gone = token_->destroy_key(id);
   if (!gone.ok() && gone.error().code != ErrorCode::not_found) return gone;
-  return change_state(id, [](Records&, KeyRecord& record) -> Status {
+  return change_state(id, [](std::vector<KeyRecord>&, KeyRecord& record) -> Status {
     if (record.destroyed_at_s == 0) record.destroyed_at_s = now_s();
     return {};
   });
@@ -343,7 +261,7 @@ Status KeyStore::destroy(const KeyId& id) {
 
 Result<std::vector<KeyRecord>> KeyStore::list() {
   BAUTA_TRY(const auto current, read());
-  Records records = *current;
+  std::vector<KeyRecord> records = current->keys;
   std::sort(records.begin(), records.end(), [](const KeyRecord& a, const KeyRecord& b) {
     return std::tie(a.tenant, a.generation, a.id) < std::tie(b.tenant, b.generation, b.id);
   });
@@ -351,15 +269,15 @@ Result<std::vector<KeyRecord>> KeyStore::list() {
 }
 
 Result<KeyRecord> KeyStore::find(const KeyId& id) {
-  BAUTA_TRY(const auto records, read());
-  const KeyRecord* record = find_record(*records, id);
+  BAUTA_TRY(const auto file, read());
+  const KeyRecord* record = find_record(file->keys, id);
   if (record == nullptr) return unknown_key(id);
   return *record;
 }
 
 Result<KeyRecord> KeyStore::active(std::string_view tenant) {
-  BAUTA_TRY(const auto records, read());
-  for (const KeyRecord& record : *records) {
+  BAUTA_TRY(const auto file, read());
+  for (const KeyRecord& record : file->keys) {
     if (record.tenant != tenant || record.activated_at_s == 0 || record.deactivated_at_s != 0)
       continue;
     BAUTA_CHECK(check_usable(record));
@@ -376,6 +294,33 @@ Result<SecretBytes> KeyStore::derive(const KeyId& id, std::string_view purpose,
   BAUTA_TRY(const KeyRecord record, find(id));
   BAUTA_CHECK(check_usable(record));
   return token_->derive(id, purpose, edge_id);
+}
+
+Result<SigningKey> KeyStore::create_signing_key() {
+  SigningKey key;
+  BAUTA_CHECK(update([&](KeyFile& file) -> Status {
+    BAUTA_TRY(key.id, token_->create_signing_key(kSigningLabel));
+    BAUTA_TRY(key.public_key, token_->public_key(key.id));
+    key.created_at_s = now_s();
+    file.signing_keys.push_back(key);
+    return {};
+  }));
+  return key;
+}
+
+Result<std::vector<SigningKey>> KeyStore::signing_keys() {
+  BAUTA_TRY(const auto file, read());
+  return file->signing_keys;
+}
+
+Result<SignedBy> KeyStore::sign(std::string_view purpose, ByteView message) {
+  BAUTA_TRY(const auto file, read());
+  if (file->signing_keys.empty())
+    return make_error(ErrorCode::not_found,
+                      "there is no key to sign with; make one with 'bauta keys init'");
+  const KeyId& id = file->signing_keys.back().id;
+  BAUTA_TRY(const Signature signature, token_->sign(id, purpose, message));
+  return SignedBy{id, signature};
 }
 
 }  // namespace bauta::keys

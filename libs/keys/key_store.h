@@ -46,6 +46,20 @@ struct KeyRecord {
   KeyState state() const;
 };
 
+// What the key service signs with, e.g. the head of the audit log.
+struct SigningKey {
+  KeyId id{};
+  Bytes public_key;  // DER SubjectPublicKeyInfo, for verify_signature
+  int64_t created_at_s = 0;
+};
+
+struct SignedBy {
+  KeyId key{};
+  Signature signature{};
+};
+
+struct KeyFile;
+
 // Thread-safe, and safe between processes that share the directory and the token: a change that
 // one makes is seen by the next call of the other.
 class KeyStore {
@@ -85,21 +99,26 @@ class KeyStore {
   Result<SecretBytes> derive(const KeyId& id, std::string_view purpose,
                              std::string_view edge_id = {});
 
- private:
-  using Records = std::vector<KeyRecord>;
+  // Makes a key in the token that sign() uses from now on. Earlier ones stay listed, so that what
+  // they signed can be checked.
+  Result<SigningKey> create_signing_key();
+  // Oldest first. The public keys are kept here, so that they outlast the token.
+  Result<std::vector<SigningKey>> signing_keys();
+  // Token::sign with the newest. Error not_found when there is none, or the token lacks it.
+  Result<SignedBy> sign(std::string_view purpose, ByteView message);
 
+ private:
   KeyStore(std::unique_ptr<Token> token, std::filesystem::path directory)
       : token_(std::move(token)), directory_(std::move(directory)) {}
 
-  // Reads the file, lets change(records) -> Status work on what it says, and writes it back when
+  // Reads the file, lets change(file) -> Status work on what it says, and writes it back when
   // that succeeds; no other thread or process changes it meanwhile.
   template <typename Change>
   Status update(Change change);
-  Status change_state(const KeyId& id, Status (*change)(Records&, KeyRecord&));
-  Status reconcile(Records& records);
+  Status change_state(const KeyId& id, Status (*change)(std::vector<KeyRecord>&, KeyRecord&));
+  Status reconcile(std::vector<KeyRecord>& records);
   // What the file says now; parsed anew only when it has been replaced.
-  Result<std::shared_ptr<const Records>> read();
-  Status write(const Records& records) const;
+  Result<std::shared_ptr<const KeyFile>> read();
 
   // Tells one version of the file from every other.
   using Version = std::array<int64_t, 4>;
@@ -109,7 +128,7 @@ class KeyStore {
   std::mutex changing_;
   std::mutex reading_;  // guards the two below
   Version version_{};
-  std::shared_ptr<const Records> records_;
+  std::shared_ptr<const KeyFile> file_;
 };
 
 }  // namespace bauta::keys

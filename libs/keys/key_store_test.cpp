@@ -256,6 +256,7 @@ TEST_F(KeyStoreTest, FileThatCannotBeUnderstoodIsRefusedAndKept) {
     auto store = open_store();
     ASSERT_TRUE(store.ok()) << store.error().message;
     ASSERT_TRUE((*store)->create("alpha", true).ok());
+    ASSERT_TRUE((*store)->create_signing_key().ok());
   }
   const std::string good = file_text();
   std::vector<std::string> bad = {"",
@@ -263,6 +264,7 @@ TEST_F(KeyStoreTest, FileThatCannotBeUnderstoodIsRefusedAndKept) {
                                   "[]",
                                   "null",
                                   "{\"format\":\"bauta keys\",\"version\":1}",
+                                  "{\"format\":\"bauta keys\",\"version\":1,\"keys\":[]}",
                                   good.substr(0, good.size() / 2)};
   for (const auto& [from, to] : std::initializer_list<std::pair<std::string, std::string>>{
            {"\"version\": 1", "\"version\": 2"},
@@ -272,9 +274,12 @@ TEST_F(KeyStoreTest, FileThatCannotBeUnderstoodIsRefusedAndKept) {
            {"\"generation\": 1", "\"generation\": \"1\""},
            {"\"evaluation\": true", "\"evaluation\": 1"},
            {"\"created_at_s\": 1", "\"created_at_s\": -1"},
+           {"\"created_at_s\": 1", "\"created_at_s\": 999999999"},
            {"\"alpha\"", "\"al/pha\""},
            {"\"id\": \"", "\"id\": \"00"},
-           {"\"id\"", "\"id2\""}}) {
+           {"\"id\"", "\"id2\""},
+           {"\"public_key\": \"", "\"public_key\": \"0"},
+           {"\"public_key\": \"", "\"public_key\": 0, \"p\": \""}}) {
     std::string changed = good;
     ASSERT_NE(changed.find(from), std::string::npos) << from << " in " << good;
     bad.push_back(changed.replace(changed.find(from), from.size(), to));
@@ -289,6 +294,48 @@ TEST_F(KeyStoreTest, FileThatCannotBeUnderstoodIsRefusedAndKept) {
   }
   std::ofstream(file(), std::ios::trunc) << good;
   EXPECT_TRUE(open_store().ok());
+}
+
+TEST_F(KeyStoreTest, SignsWithItsNewestKeyAndKeepsThePublicKeysOfAll) {
+  const Bytes message = {1, 2, 3};
+  SigningKey first, second;
+  SignedBy by_first;
+  {
+    auto store = open_store();
+    ASSERT_TRUE(store.ok()) << store.error().message;
+    EXPECT_EQ((*store)->sign("p", message).error().code, ErrorCode::not_found);
+    first = (*store)->create_signing_key().value();
+    by_first = (*store)->sign("p", message).value();
+    EXPECT_EQ(by_first.key, first.id);
+    second = (*store)->create_signing_key().value();
+    EXPECT_EQ((*store)->sign("p", message)->key, second.id);
+  }
+  fs::remove_all(token_directory());  // the token is lost
+  auto store = open_store();
+  ASSERT_TRUE(store.ok()) << store.error().message;
+  EXPECT_EQ((*store)->sign("p", message).error().code, ErrorCode::not_found);
+  const auto keys = (*store)->signing_keys().value();
+  ASSERT_EQ(keys.size(), 2u);
+  EXPECT_EQ(keys.front().public_key, first.public_key);
+  EXPECT_TRUE(verify_signature(keys.front().public_key, "p", message, by_first.signature).ok());
+  EXPECT_FALSE(verify_signature(keys.back().public_key, "p", message, by_first.signature).ok());
+  EXPECT_TRUE((*store)->create_signing_key().ok());
+  EXPECT_TRUE((*store)->sign("p", message).ok());
+}
+
+// Many changes within one tick of the file system's clock.
+TEST_F(KeyStoreTest, ReadsWhatWasWrittenLastHoweverQuickly) {
+  auto writer_token = open_token();
+  ASSERT_TRUE(writer_token.ok()) << writer_token.error().message;
+  auto writer = KeyStore::open(std::move(*writer_token), store_directory());
+  ASSERT_TRUE(writer.ok());
+  const KeyId ids[] = {(*writer)->create("alpha")->id, (*writer)->create("beta1")->id};
+  for (int i = 0; i < 200; ++i) {
+    ASSERT_TRUE((*writer)->suspend(ids[i % 2]).ok());
+    EXPECT_EQ((*writer)->find(ids[i % 2])->state(), KeyState::suspended);
+    ASSERT_TRUE((*writer)->resume(ids[i % 2]).ok());
+    EXPECT_EQ((*writer)->find(ids[i % 2])->state(), KeyState::created);
+  }
 }
 
 TEST_F(KeyStoreTest, ProcessesShareOneDirectory) {

@@ -15,6 +15,7 @@
 #include "base/bytes.h"
 #include "base/secret.h"
 #include "keys/pin.h"
+#include "keys/signature.h"
 
 namespace bauta::keys {
 
@@ -37,6 +38,8 @@ struct TokenKey {
   KeyId id;
   std::string label;
 };
+
+class Connection;
 
 // Thread-safe; calls run in parallel on sessions of their own. When the token is removed, or its
 // module is restarted, a call fails with `unavailable`, and the first call after its return logs
@@ -68,8 +71,16 @@ class Token {
   // token does not hold it.
   Status destroy_key(const KeyId& id);
 
+  // Makes a P-256 key pair inside the token, for sign() alone, that cannot leave it in any form: a
+  // signature proves that this token made it.
+  Result<KeyId> create_signing_key(std::string_view label);
+  // Of a signing key: DER SubjectPublicKeyInfo, for verify_signature.
+  Result<Bytes> public_key(const KeyId& id);
+  // Signs signed_digest(purpose, message); purpose: 1 to 64 bytes. Error not_found when the token
+  // does not hold the key.
+  Result<Signature> sign(const KeyId& id, std::string_view purpose, ByteView message);
+
  private:
-  class Connection;
   explicit Token(std::unique_ptr<Connection> connection);
   std::unique_ptr<Connection> connection_;
 };
