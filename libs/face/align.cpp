@@ -43,14 +43,26 @@ Result<Similarity> fit_similarity(std::span<const Point> from, std::span<const P
 }
 
 Result<AlignedFace> align_face(const Image& photo, std::span<const Point> landmarks) {
-  const size_t count = std::min(landmarks.size(), std::size(kTemplate));
-  BAUTA_TRY(const Similarity fit,
-            fit_similarity(landmarks, std::span<const Point>(kTemplate, count)));
+  std::span<const Point> targets(kTemplate);
+  if (landmarks.size() == 2) targets = kEyeTemplate;
+  BAUTA_TRY(Similarity fit, fit_similarity(landmarks, targets));
   AlignedFace face{make_image(kAlignedSide, kAlignedSide)};
   const auto warped = guard_opencv([&] {
+    cv::Mat source = mat_of(photo);
+    // Bilinear sampling looks at four pixels only: a photo much larger than the face's frame is
+    // averaged down first.
+    const double shrink = 2 * std::hypot(fit.a, fit.b);
+    if (shrink < 1) {
+      cv::resize(source, source, {}, shrink, shrink, cv::INTER_AREA);
+      const double half_pixel = 0.5 / shrink - 0.5;  // pixel centres stay where they were
+      fit.shift_x += (fit.a - fit.b) * half_pixel;
+      fit.shift_y += (fit.a + fit.b) * half_pixel;
+      fit.a /= shrink;
+      fit.b /= shrink;
+    }
     const cv::Matx23d matrix(fit.a, -fit.b, fit.shift_x, fit.b, fit.a, fit.shift_y);
     cv::Mat aligned = mat_of(face.image);
-    cv::warpAffine(mat_of(photo), aligned, matrix, aligned.size(), cv::INTER_LINEAR);
+    cv::warpAffine(source, aligned, matrix, aligned.size(), cv::INTER_LINEAR);
     return true;
   });
   if (!warped.ok()) return warped.error();

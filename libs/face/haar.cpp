@@ -23,21 +23,77 @@ constexpr int kMinNeighbours = 4;
 constexpr int kPatchSide = 200;
 constexpr size_t kMaxFaces = 8;  // whose eyes are looked for, largest first
 
-// Where eyes stand in the frontal cascade's box, as fractions of its side.
-constexpr float kUsualLeftX = 0.31f, kUsualRightX = 0.69f, kUsualY = 0.39f;
+// Where eyes stand in the frontal cascade's box, as fractions of its side: medians over some
+// thousand faces.
+const cv::Point2f kUsualLeft(0.31f, 0.39f), kUsualRight(0.69f, 0.39f);
+constexpr float kUsualSpread = 0.12f;
+// Hits of the eye cascade that lie this close, as a fraction of the box, speak for one eye.
+constexpr float kHitSpread = 0.05f;
+constexpr size_t kMinHits = 2;
+// The cascade's hits lie this much farther apart than the eyes, and higher by this share of the
+// distance between the eyes.
+constexpr float kHitsTooFarApart = 1.04f;
+constexpr float kHitsTooHigh = 0.02f;
+// A pair of eyes is believed within these fractions of the box.
+constexpr float kMinEyeDistance = 0.26f, kMaxEyeDistance = 0.52f;
+constexpr float kMaxSlope = 0.3f;
 
 struct EyePair {
-  cv::Point2f left, right;  // fractions of the box
+  cv::Point2f left = kUsualLeft, right = kUsualRight;  // fractions of the box
 };
 
-struct EyeCandidate {
-  cv::Point2f centre;  // fractions of the box
-  double weight;
-};
+float bell(float distance, float spread) {
+  return std::exp(-distance * distance / (2 * spread * spread));
+}
+
+float distance(const cv::Point2f& a, const cv::Point2f& b) {
+  return std::hypot(a.x - b.x, a.y - b.y);
+}
+
+// The hit where most others are near, favouring the usual place.
+cv::Point2f densest(const std::vector<cv::Point2f>& hits, const cv::Point2f& usual) {
+  cv::Point2f best = usual;
+  float best_density = 0;
+  for (const auto& hit : hits) {
+    float density = 0;
+    for (const auto& other : hits) density += bell(distance(hit, other), kHitSpread);
+    density *= bell(distance(hit, usual), kUsualSpread);
+    if (density > best_density) best_density = density, best = hit;
+  }
+  return best;
+}
+
+// Mean shift from the densest hit: its neighbours' weighted mean, a few times.
+cv::Point2f centre_of_hits(const std::vector<cv::Point2f>& hits, const cv::Point2f& usual) {
+  cv::Point2f centre = densest(hits, usual);
+  for (int round = 0; round < 5; ++round) {
+    cv::Point2f sum(0, 0);
+    float weights = 0;
+    for (const auto& hit : hits) {
+      const float weight = bell(distance(hit, centre), kHitSpread);
+      sum += weight * hit;
+      weights += weight;
+    }
+    centre = sum / weights;
+  }
+  return centre;
+}
+
+bool plausible(const EyePair& eyes) {
+  const cv::Point2f apart = eyes.right - eyes.left;
+  return apart.x > kMinEyeDistance && apart.x < kMaxEyeDistance &&
+         std::abs(apart.y) < kMaxSlope * apart.x;
+}
+
+EyePair without_bias(const EyePair& hits) {
+  const cv::Point2f half = (hits.right - hits.left) / 2 / kHitsTooFarApart;
+  const cv::Point2f middle =
+      (hits.left + hits.right) / 2 + cv::Point2f(-half.y, half.x) * (2 * kHitsTooHigh);
+  return {middle - half, middle + half};
+}
 
 DetectedFace face_of(const cv::Rect2f& box, double weight, const std::optional<EyePair>& eyes) {
-  const EyePair usual{{kUsualLeftX, kUsualY}, {kUsualRightX, kUsualY}};
-  const EyePair& pair = eyes ? *eyes : usual;
+  const EyePair pair = eyes.value_or(EyePair{});
   const auto in_photo = [&](const cv::Point2f& eye) {
     return Point{box.x + eye.x * box.width, box.y + eye.y * box.height};
   };
@@ -101,47 +157,28 @@ class HaarDetector final : public Detector {
     if (inside.width < kMinFace / 2 || inside.height < kMinFace / 2) return std::nullopt;
     cv::resize(grey(inside), patch, {kPatchSide, kPatchSide}, 0, 0,
                inside.width > kPatchSide ? cv::INTER_AREA : cv::INTER_LINEAR);
-    cv::equalizeHist(patch, patch);
-    const auto lefts = find_eye(patch, 0.08f);
-    const auto rights = find_eye(patch, 0.47f);
-    return best_pair(lefts, rights);
+    const auto lefts = eye_hits(patch, 0.07f);
+    const auto rights = eye_hits(patch, 0.48f);
+    if (lefts.size() < kMinHits || rights.size() < kMinHits) return std::nullopt;
+    const EyePair hits{centre_of_hits(lefts, kUsualLeft), centre_of_hits(rights, kUsualRight)};
+    if (!plausible(hits)) return std::nullopt;
+    return without_bias(hits);
   }
 
-  // Candidates for one eye, in the window of the patch that starts at `begin` of its width.
-  std::vector<EyeCandidate> find_eye(const cv::Mat& patch, float begin) const {
-    const cv::Rect window(static_cast<int>(begin * kPatchSide), kPatchSide * 18 / 100,
-                          kPatchSide * 45 / 100, kPatchSide * 40 / 100);
+  // The centres of all the cascade's hits, ungrouped, in the window of the patch that starts at
+  // `begin` of its width.
+  std::vector<cv::Point2f> eye_hits(const cv::Mat& patch, float begin) const {
+    const cv::Rect window(static_cast<int>(begin * kPatchSide), kPatchSide * 16 / 100,
+                          kPatchSide * 45 / 100, kPatchSide * 42 / 100);
     std::vector<cv::Rect> boxes;
-    std::vector<int> levels;
-    std::vector<double> weights;
-    eyes_.detectMultiScale(patch(window), boxes, levels, weights, 1.05, 2, 0,
-                           {kPatchSide / 8, kPatchSide / 8},
-                           {kPatchSide * 2 / 5, kPatchSide * 2 / 5}, true);
-    std::vector<EyeCandidate> candidates;
-    for (size_t i = 0; i < boxes.size(); ++i) {
-      const cv::Rect& box = boxes[i];
-      const float x = static_cast<float>(window.x + box.x) + static_cast<float>(box.width) / 2;
-      const float y = static_cast<float>(window.y + box.y) + static_cast<float>(box.height) / 2;
-      candidates.push_back({{x / kPatchSide, y / kPatchSide}, weights[i]});
+    eyes_.detectMultiScale(patch(window), boxes, 1.05, 0, 0, {kPatchSide / 8, kPatchSide / 8},
+                           {kPatchSide * 2 / 5, kPatchSide * 2 / 5});
+    std::vector<cv::Point2f> hits;
+    for (const cv::Rect& box : boxes) {
+      const cv::Point2f centre = cv::Point2f(window.tl()) + cv::Point2f(box.tl() + box.br()) / 2;
+      hits.push_back(centre / kPatchSide);
     }
-    return candidates;
-  }
-
-  static std::optional<EyePair> best_pair(const std::vector<EyeCandidate>& lefts,
-                                          const std::vector<EyeCandidate>& rights) {
-    std::optional<EyePair> best;
-    double best_weight = -1e9;
-    for (const auto& left : lefts)
-      for (const auto& right : rights) {
-        const cv::Point2f apart = right.centre - left.centre;
-        const bool plausible =
-            apart.x > 0.28f && apart.x < 0.50f && std::abs(apart.y) < 0.3f * apart.x;
-        const double weight = left.weight + right.weight;
-        if (!plausible || weight <= best_weight) continue;
-        best = EyePair{left.centre, right.centre};
-        best_weight = weight;
-      }
-    return best;
+    return hits;
   }
 
   mutable std::mutex mutex_;

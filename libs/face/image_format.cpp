@@ -99,13 +99,22 @@ Result<ImageHeader> inspect_webp(ByteView bytes) {
 }
 
 Result<ImageHeader> inspect_bmp(ByteView bytes) {
-  if (bytes.size() < 26) return cut_off("BMP");
-  const uint32_t info_size = little_endian(bytes, 14, 4);
-  if (info_size == 12)
-    return ImageHeader{"BMP", little_endian(bytes, 18, 2), little_endian(bytes, 20, 2)};
-  const auto height = static_cast<int32_t>(little_endian(bytes, 22, 4));  // negative: top row first
-  return ImageHeader{"BMP", little_endian(bytes, 18, 4),
-                     static_cast<uint64_t>(std::abs(static_cast<int64_t>(height)))};
+  if (bytes.size() < 34) return cut_off("BMP");
+  const bool old =
+      little_endian(bytes, 14, 4) == 12;  // the OS/2 header: 16-bit sizes, never compressed
+  const uint64_t width = little_endian(bytes, 18, old ? 2 : 4);
+  // A negative height says that the top row comes first.
+  const auto signed_height = static_cast<int32_t>(little_endian(bytes, old ? 20 : 22, old ? 2 : 4));
+  const auto height = static_cast<uint64_t>(std::abs(static_cast<int64_t>(signed_height)));
+  const uint64_t bits = little_endian(bytes, old ? 24 : 28, 2);
+  const uint32_t compression = old ? 0 : little_endian(bytes, 30, 4);
+  const bool run_lengths = compression == 1 || compression == 2;
+  const uint64_t row_bytes = (width * bits + 31) / 32 * 4;
+  const uint64_t pixels_begin = little_endian(bytes, 10, 4);
+  if (pixels_begin > bytes.size()) return cut_off("BMP");
+  const uint64_t present = bytes.size() - pixels_begin;
+  if (!run_lengths && height > 0 && row_bytes > present / height) return cut_off("BMP");
+  return ImageHeader{"BMP", width, height};
 }
 
 // Reads PNM's "P5 # remark\n 640 480 255\n": numbers apart by white space, remarks to the end of a
