@@ -61,6 +61,20 @@ function(bauta_test name)
   gtest_discover_tests(${name}_test DISCOVERY_MODE PRE_TEST PROPERTIES ${properties})
 endfunction()
 
+# bauta_isa_tests(NAME): the tests of bauta_test(NAME) again, as NAME.scalar and NAME.avx2, with the instruction sets that
+# this machine would not choose by itself.
+function(bauta_isa_tests name)
+  if(NOT BAUTA_TESTS)
+    return()
+  endif()
+  foreach(isa scalar avx2)
+    add_test(NAME ${name}.${isa} COMMAND ${name}_test --gtest_brief=1)
+    # 2: the processor lacks it.
+    set_tests_properties(${name}.${isa} PROPERTIES
+      ENVIRONMENT "BAUTA_ISA=${isa}" SKIP_RETURN_CODE 2 TIMEOUT 300 LABELS isa)
+  endforeach()
+endfunction()
+
 # bauta_constant_time_test(NAME SOURCES file... USES target...): a program that marks its secrets as undefined with
 # base/poison.h and runs the code that handles them. The tests constant_time.NAME.ISA run it under valgrind, which reports
 # every branch and every address that depends on undefined memory; constant_time.NAME.control runs it with the argument

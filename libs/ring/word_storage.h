@@ -8,7 +8,8 @@
 namespace bauta::ring {
 
 // A fixed number of uninitialised words, 64-byte aligned; 2 MiB and more stand on huge pages where
-// the system gives them. Movable, not copyable. Stops the process when memory runs out.
+// the system gives them. Released memory is kept for the next of its size, up to 256 MiB in the
+// process. Movable, not copyable. Thread-safe. Stops the process when memory runs out.
 class WordStorage {
  public:
   WordStorage() = default;

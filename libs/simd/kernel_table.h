@@ -58,7 +58,7 @@ inline constexpr size_t kLeafWords = 15 * 2 * 16;
 
 // Which of the 15 pairs of a leaf block holds the roots of stage (0 to 3, distances 8, 4, 2, 1)
 // and group (0 to 2^stage - 1): psi^brv(2^stage * (N/16 + 16 b + j) + group) for row j.
-constexpr size_t leaf_slot(size_t stage, size_t group) {
+static constexpr size_t leaf_slot(size_t stage, size_t group) {
   return (size_t{1} << stage) - 1 + group;
 }
 
