@@ -164,6 +164,12 @@ void check_sums(Feed& feed) {
     kernels.inner_product_pair(out, out + count, pa.data(), pb.data(), pc.data(), terms, count,
                                q.constants());
   });
+  const size_t tile_words = 2 * terms * simd::kTileWords;
+  const Words probe = feed.words(tile_words, q.value());
+  const Words block = feed.words(tile_words, q.value());
+  expect_agreement("tensor_tile", 3 * simd::kTileWords, [&](const Kernels& kernels, uint32_t* out) {
+    kernels.tensor_tile(out, probe.data(), block.data(), terms, q.constants());
+  });
   expect_agreement("weighted_sum", count, [&](const Kernels& kernels, uint32_t* out) {
     kernels.weighted_sum(out, pa.data(), weights.data(), terms, count, q.constants());
   });
