@@ -39,6 +39,8 @@ std::string_view object_type_name(ObjectType type) {
       return "stored reference";
     case ObjectType::score_request:
       return "score request";
+    case ObjectType::ring_switch_key:
+      return "ring-switch key";
   }
   return "unknown object";
 }

@@ -33,6 +33,7 @@ enum class ObjectType : uint16_t {
   reference = 9,
   stored_reference = 10,
   score_request = 11,
+  ring_switch_key = 12,
 };
 
 // In plain words, for errors: "probe", "Galois key", ...

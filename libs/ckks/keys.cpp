@@ -10,20 +10,6 @@ namespace {
 
 constexpr size_t kShapeBytes = 4 * 2;
 
-size_t switching_payload_bytes(const Parameters& parameters, const KeySwitchShape& shape) {
-  return kShapeBytes + sizeof(KeyId) + ring::kSeedBytes +
-         shape.digits() * packed_bytes(shape.basis(parameters));
-}
-
-void write_switching_payload(ByteWriter& writer, const SwitchingKey& key) {
-  for (const size_t field :
-       {key.shape.limbs, key.shape.special_begin, key.shape.special_count, key.shape.digit_limbs})
-    writer.u16(static_cast<uint16_t>(field));
-  writer.raw(key.from.bytes);
-  writer.raw(key.seed);
-  for (const ring::EvaluationPolynomial& digit : key.b) pack_polynomial(writer, digit);
-}
-
 Status read_shape(ByteReader& reader, const KeySwitchShape& expected) {
   KeySwitchShape shape;
   for (size_t* field :
@@ -37,24 +23,6 @@ Status read_shape(ByteReader& reader, const KeySwitchShape& expected) {
                     shape.limbs, shape.digit_limbs, shape.special_count, shape.special_begin,
                     expected.limbs, expected.digit_limbs, expected.special_count,
                     expected.special_begin);
-}
-
-Result<SwitchingKey> read_switching_payload(ByteReader& reader, const Parameters& parameters,
-                                            const KeySwitchShape& shape, const KeyId& to) {
-  BAUTA_CHECK(read_shape(reader, shape));
-  SwitchingKey key{.shape = shape, .from = {}, .to = to, .seed = {}, .b = {}, .a = {}};
-  BAUTA_TRY(const ByteView from, reader.raw(sizeof(KeyId)));
-  std::ranges::copy(from, key.from.bytes.begin());
-  BAUTA_TRY(const ByteView seed, reader.raw(key.seed.size()));
-  std::ranges::copy(seed, key.seed.begin());
-  const ring::Basis basis = shape.basis(parameters);
-  for (size_t d = 0; d < shape.digits(); ++d) {
-    BAUTA_TRY(auto digit, unpack_polynomial<ring::Form::evaluation>(reader, basis));
-    key.b.push_back(std::move(digit));
-  }
-  BAUTA_CHECK(reader.finish());
-  expand_uniform_halves(parameters, key);
-  return key;
 }
 
 Bytes seal_key(const Parameters& parameters, ObjectType type, const SwitchingKey& key,
@@ -122,20 +90,20 @@ uint32_t inverse_galois_element(uint32_t element, size_t degree) {
 
 Bytes serialize(const Parameters& parameters, const SwitchingKey& key) {
   ByteWriter payload;
-  write_switching_payload(payload, key);
+  write_payload(payload, key);
   return seal_key(parameters, ObjectType::switching_key, key, payload.bytes());
 }
 
 Bytes serialize(const Parameters& parameters, const GaloisKey& key) {
   ByteWriter payload;
   payload.u32(key.element);
-  write_switching_payload(payload, key.key);
+  write_payload(payload, key.key);
   return seal_key(parameters, ObjectType::galois_key, key.key, payload.bytes());
 }
 
 Bytes serialize(const Parameters& parameters, const RelinearizationKey& key) {
   ByteWriter payload;
-  write_switching_payload(payload, key.key);
+  write_payload(payload, key.key);
   return seal_key(parameters, ObjectType::relinearization_key, key.key, payload.bytes());
 }
 
@@ -149,29 +117,34 @@ Bytes serialize(const Parameters& parameters, const PublicKey& key) {
 }
 
 size_t galois_key_bytes(const Parameters& parameters, const KeySwitchShape& shape) {
-  return kEnvelopeHeaderBytes + 4 + switching_payload_bytes(parameters, shape);
+  return kEnvelopeHeaderBytes + 4 + switching_key_payload_bytes(parameters, shape);
 }
 
 Result<SwitchingKey> parse_switching_key(const Parameters& parameters, const KeySwitchShape& shape,
                                          ByteView bytes) {
   const ObjectType type = ObjectType::switching_key;
   BAUTA_TRY(const Envelope envelope,
-            open_key(parameters, type, switching_payload_bytes(parameters, shape), bytes));
+            open_key(parameters, type, switching_key_payload_bytes(parameters, shape), bytes));
   ByteReader reader(envelope.payload, object_type_name(type));
-  return read_switching_payload(reader, parameters, shape, envelope.key_id);
+  BAUTA_TRY(SwitchingKey key,
+            read_switching_key_payload(reader, parameters, shape, envelope.key_id));
+  BAUTA_CHECK(reader.finish());
+  return key;
 }
 
 Result<GaloisKey> parse_galois_key(const Parameters& parameters, const KeySwitchShape& shape,
                                    ByteView bytes) {
   const ObjectType type = ObjectType::galois_key;
   BAUTA_TRY(const Envelope envelope,
-            open_key(parameters, type, 4 + switching_payload_bytes(parameters, shape), bytes));
+            open_key(parameters, type, 4 + switching_key_payload_bytes(parameters, shape), bytes));
   ByteReader reader(envelope.payload, object_type_name(type));
   BAUTA_TRY(const uint32_t element, reader.u32());
   if (element % 2 == 0 || element >= 2 * parameters.degree())
     return make_error(ErrorCode::corrupt, "a Galois key for X -> X^{}, which is no automorphism",
                       element);
-  BAUTA_TRY(SwitchingKey key, read_switching_payload(reader, parameters, shape, envelope.key_id));
+  BAUTA_TRY(SwitchingKey key,
+            read_switching_key_payload(reader, parameters, shape, envelope.key_id));
+  BAUTA_CHECK(reader.finish());
   return GaloisKey{element, std::move(key)};
 }
 
@@ -179,9 +152,11 @@ Result<RelinearizationKey> parse_relinearization_key(const Parameters& parameter
                                                      const KeySwitchShape& shape, ByteView bytes) {
   const ObjectType type = ObjectType::relinearization_key;
   BAUTA_TRY(const Envelope envelope,
-            open_key(parameters, type, switching_payload_bytes(parameters, shape), bytes));
+            open_key(parameters, type, switching_key_payload_bytes(parameters, shape), bytes));
   ByteReader reader(envelope.payload, object_type_name(type));
-  BAUTA_TRY(SwitchingKey key, read_switching_payload(reader, parameters, shape, envelope.key_id));
+  BAUTA_TRY(SwitchingKey key,
+            read_switching_key_payload(reader, parameters, shape, envelope.key_id));
+  BAUTA_CHECK(reader.finish());
   return RelinearizationKey{std::move(key)};
 }
 
@@ -198,6 +173,37 @@ Result<PublicKey> parse_public_key(const Parameters& parameters, ByteView bytes)
   BAUTA_TRY(key.b, unpack_polynomial<ring::Form::evaluation>(reader, moduli));
   BAUTA_CHECK(reader.finish());
   key.a = ring::sample_uniform<ring::Form::evaluation>(key.seed, kPublicKeyPurpose, 0, moduli);
+  return key;
+}
+
+void write_payload(ByteWriter& writer, const SwitchingKey& key) {
+  for (const size_t field :
+       {key.shape.limbs, key.shape.special_begin, key.shape.special_count, key.shape.digit_limbs})
+    writer.u16(static_cast<uint16_t>(field));
+  writer.raw(key.from.bytes);
+  writer.raw(key.seed);
+  for (const ring::EvaluationPolynomial& digit : key.b) pack_polynomial(writer, digit);
+}
+
+size_t switching_key_payload_bytes(const Parameters& parameters, const KeySwitchShape& shape) {
+  return kShapeBytes + sizeof(KeyId) + ring::kSeedBytes +
+         shape.digits() * packed_bytes(shape.basis(parameters));
+}
+
+Result<SwitchingKey> read_switching_key_payload(ByteReader& reader, const Parameters& parameters,
+                                                const KeySwitchShape& shape, const KeyId& to) {
+  BAUTA_CHECK(read_shape(reader, shape));
+  SwitchingKey key{.shape = shape, .from = {}, .to = to, .seed = {}, .b = {}, .a = {}};
+  BAUTA_TRY(const ByteView from, reader.raw(sizeof(KeyId)));
+  std::ranges::copy(from, key.from.bytes.begin());
+  BAUTA_TRY(const ByteView seed, reader.raw(key.seed.size()));
+  std::ranges::copy(seed, key.seed.begin());
+  const ring::Basis basis = shape.basis(parameters);
+  for (size_t d = 0; d < shape.digits(); ++d) {
+    BAUTA_TRY(auto digit, unpack_polynomial<ring::Form::evaluation>(reader, basis));
+    key.b.push_back(std::move(digit));
+  }
+  expand_uniform_halves(parameters, key);
   return key;
 }
 

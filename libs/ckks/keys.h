@@ -98,4 +98,10 @@ Result<RelinearizationKey> parse_relinearization_key(const Parameters& parameter
                                                      const KeySwitchShape& shape, ByteView bytes);
 Result<PublicKey> parse_public_key(const Parameters& parameters, ByteView bytes);
 
+// The payload of an object that holds a switching key.
+void write_payload(ByteWriter& writer, const SwitchingKey& key);
+size_t switching_key_payload_bytes(const Parameters& parameters, const KeySwitchShape& shape);
+Result<SwitchingKey> read_switching_key_payload(ByteReader& reader, const Parameters& parameters,
+                                                const KeySwitchShape& shape, const KeyId& to);
+
 }  // namespace bauta::ckks

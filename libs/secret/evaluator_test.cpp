@@ -35,8 +35,8 @@ ckks::ParametersLiteral chain_literal(size_t degree, size_t levels, size_t speci
   const auto large = must(ring::primes_below(1u << 30, 2 + special));
   ckks::ParametersLiteral literal{
       .degree = degree, .primes = {large[0], large[1]}, .special_primes = {}};
-  for (const uint32_t prime : must(ring::primes_near(1u << 29, levels)))
-    literal.primes.push_back(prime);
+  const auto level_primes = must(ring::primes_near(1u << 29, levels));
+  literal.primes.insert(literal.primes.end(), level_primes.begin(), level_primes.end());
   literal.special_primes.assign(large.begin() + 2, large.end());
   return literal;
 }

@@ -137,4 +137,17 @@ Result<ckks::PublicKey> generate_public_key(const SecretKey& key, Randomness& ra
   return public_key;
 }
 
+Result<ckks::RingSwitchKey> generate_ring_switch_key(const ckks::RingSwitchParameters& parameters,
+                                                     const SecretKey& from, const SecretKey& to,
+                                                     Randomness& randomness) {
+  BAUTA_ASSERT(from.parameters() == parameters.large() && to.parameters() == parameters.small());
+  BAUTA_TRY(ring::SmallSecret spread, ring::SmallSecret::create(from.coefficients().size()));
+  for (size_t i = 0; i < to.coefficients().size(); ++i)  // s(X^factor)
+    spread.data()[parameters.factor() * i] = to.coefficients().data()[i];
+  BAUTA_TRY(ckks::SwitchingKey switching,
+            generate(parameters.switching(), {from.coefficients(), spread}, from.id(), to.id(),
+                     parameters.shape(), randomness));
+  return ckks::RingSwitchKey{std::move(switching)};
+}
+
 }  // namespace bauta::secret

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "ckks/keys.h"
+#include "ckks/ring_switch.h"
 #include "secret/randomness.h"
 #include "secret/secret_key.h"
 
@@ -27,5 +28,10 @@ Result<ckks::RelinearizationKey> generate_relinearization_key(
 
 Result<ckks::PublicKey> generate_public_key(const SecretKey& key,
                                             Randomness& randomness = Randomness::system());
+
+// From a secret of the large ring to one of the small ring.
+Result<ckks::RingSwitchKey> generate_ring_switch_key(const ckks::RingSwitchParameters& parameters,
+                                                     const SecretKey& from, const SecretKey& to,
+                                                     Randomness& randomness = Randomness::system());
 
 }  // namespace bauta::secret
