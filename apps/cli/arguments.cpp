@@ -204,19 +204,28 @@ class Parser {
   }
 
   void add_bench() {
-    CLI::App* bench = add_group("bench", "Measure speed on synthetic templates");
-    auto [match, options] =
-        add(bench, "match", "Search an encrypted gallery: time by part, score error, memory",
-            bench_match);
-    match->add_option("--references", options->references, "References in the gallery")
-        ->required()
-        ->check(CLI::Range(1, 4'000'000));
-    match->add_option("--dim", options->dimension, "Dimension of the embeddings")
-        ->required()
-        ->check(CLI::Range(1, 1024));
-    match->add_option("--probes", options->probes, "Probes searched for at once")
-        ->check(CLI::Range(1, 64))
-        ->capture_default_str();
+    CLI::App* bench = add_group("bench", "Measure speed on synthetic data");
+    {
+      auto [match, options] =
+          add(bench, "match", "Search an encrypted gallery: time by part, score error, memory",
+              bench_match);
+      match->add_option("--references", options->references, "References in the gallery")
+          ->required()
+          ->check(CLI::Range(1, 4'000'000));
+      match->add_option("--dim", options->dimension, "Dimension of the embeddings")
+          ->required()
+          ->check(CLI::Range(1, 1024));
+      match->add_option("--probes", options->probes, "Probes searched for at once")
+          ->check(CLI::Range(1, 64))
+          ->capture_default_str();
+    }
+    {
+      auto [primitives, options] =
+          add(bench, "primitives", "Operations of the encrypted arithmetic, one thread by default",
+              bench_primitives);
+      primitives->add_option("--n", options->degree, "Only this ring degree [all]")
+          ->check(CLI::IsMember({4096, 16384, 32768, 65536}));
+    }
   }
 
   void add_demo() {

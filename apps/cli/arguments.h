@@ -72,6 +72,10 @@ struct BenchMatchOptions {
   size_t references = 0, dimension = 0, probes = 1;
 };
 
+struct BenchPrimitivesOptions {
+  size_t degree = 0;  // 0: all
+};
+
 // What main() runs: the one command that was asked for.
 using Command = std::function<Result<Report>(const CommonOptions&)>;
 
@@ -98,6 +102,8 @@ Result<Report> verify(const CommonOptions&, const VerifyOptions&);              
 Result<Report> eval_pairs(const CommonOptions&, const EvalOptions&);               // eval.cpp
 Result<Report> eval_identify(const CommonOptions&, const EvalOptions&);            // eval.cpp
 Result<Report> bench_match(const CommonOptions&, const BenchMatchOptions&);  // bench_match.cpp
-Result<Report> demo(const CommonOptions&, const DemoOptions&);               // demo.cpp
+Result<Report> bench_primitives(const CommonOptions&,
+                                const BenchPrimitivesOptions&);  // bench_primitives.cpp
+Result<Report> demo(const CommonOptions&, const DemoOptions&);   // demo.cpp
 
 }  // namespace bauta::cli
