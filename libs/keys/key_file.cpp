@@ -87,10 +87,11 @@ std::optional<SigningKey> signing_key_from_json(const Json& json) {
   return SigningKey{*id, std::move(*public_key), *created_at_s};
 }
 
-// False when an entry cannot be understood, or an id stands there twice.
+// False when it is no list, an entry cannot be understood, or an id stands there twice.
 template <typename Entry>
 bool parse_entries(const Json& list, std::optional<Entry> (*parse)(const Json&),
                    std::vector<Entry>& entries) {
+  if (!list.is_array()) return false;
   std::set<KeyId> ids;
   for (const Json& json : list) {
     std::optional<Entry> entry = parse(json);
