@@ -51,9 +51,10 @@ inline void forward_stages(Vector (&x)[size_t{1} << stages][width], const Transf
                            const Root& root) {
 #pragma GCC unroll 4
   for (size_t stage = 0; stage < stages; ++stage) {
-    const size_t distance = (size_t{1} << stages) >> (stage + 1);
+    const size_t groups = size_t{1} << stage;
+    const size_t distance = (size_t{1} << stages) / (2 * groups);
 #pragma GCC unroll 8
-    for (size_t group = 0; group < size_t{1} << stage; ++group) {
+    for (size_t group = 0; group < groups; ++group) {
 #pragma GCC unroll 8
       for (size_t column = 0; column < width; ++column) {
         const Factor factor = root(stage, group, column);
@@ -74,9 +75,10 @@ inline void inverse_stages(Vector (&x)[size_t{1} << stages][width], const Transf
 #pragma GCC unroll 4
   for (size_t done = 0; done < stages - first; ++done) {
     const size_t stage = stages - 1 - done;
+    const size_t groups = size_t{1} << stage;
     const size_t distance = size_t{1} << done;
 #pragma GCC unroll 8
-    for (size_t group = 0; group < size_t{1} << stage; ++group) {
+    for (size_t group = 0; group < groups; ++group) {
 #pragma GCC unroll 8
       for (size_t column = 0; column < width; ++column) {
         const Factor factor = root(stage, group, column);
