@@ -131,9 +131,8 @@ Evaluator::Product Evaluator::square(const Ciphertext& a) const {
 
 Evaluator::Ciphertext Evaluator::relinearize(Product&& product) const {
   const size_t limbs = product.c0.limb_count();
-  PolynomialPair pair =
-      switcher(limbs).switch_key(product.c2, key(KeyUse::kRelinearization, limbs), pool_);
-  ring::add_in_place(pair.u0, product.c0);
+  PolynomialPair pair = switcher(limbs).switch_key(product.c2, key(KeyUse::kRelinearization, limbs),
+                                                   {.addend = &product.c0}, pool_);
   ring::add_in_place(pair.u1, product.c1);
   return {std::move(pair.u0), std::move(pair.u1), product.scale, product.key_id};
 }
@@ -156,11 +155,11 @@ void Evaluator::drop_limbs_in_place(Ciphertext& target, size_t limbs) const {
 }
 
 Evaluator::Ciphertext Evaluator::rotate(const Ciphertext& ciphertext, int64_t steps) const {
-  return rotate(hoist(ciphertext), steps);
+  return turn(ciphertext, ciphertext.c1, rotation_element(steps, parameters_.degree()));
 }
 
 Evaluator::Ciphertext Evaluator::conjugate(const Ciphertext& ciphertext) const {
-  return turn(hoist(ciphertext), conjugation_element(parameters_.degree()));
+  return turn(ciphertext, ciphertext.c1, conjugation_element(parameters_.degree()));
 }
 
 Evaluator::Hoisted Evaluator::hoist(const Ciphertext& ciphertext) const {
@@ -168,35 +167,30 @@ Evaluator::Hoisted Evaluator::hoist(const Ciphertext& ciphertext) const {
 }
 
 Evaluator::Ciphertext Evaluator::rotate(const Hoisted& hoisted, int64_t steps) const {
-  return turn(hoisted, rotation_element(steps, parameters_.degree()));
+  return turn(*hoisted.source, hoisted.digits, rotation_element(steps, parameters_.degree()));
 }
 
-Evaluator::Ciphertext Evaluator::turn(const Hoisted& hoisted, uint32_t element) const {
-  const Ciphertext& source = *hoisted.source;
+// second_half: c1 of the source, or its decomposition.
+template <typename SecondHalf>
+Evaluator::Ciphertext Evaluator::turn(const Ciphertext& source, const SecondHalf& second_half,
+                                      uint32_t element) const {
   if (element == 1) return source.clone();
-  const KeySwitcher& switcher = this->switcher(source.limbs());
-  PolynomialPair pair = switcher.divide_by_special(
-      switcher.apply_key(hoisted.digits, key(element, source.limbs()), pool_), pool_);
-  ring::add_in_place(pair.u0, source.c0);
-  return {turned(pair.u0, element), turned(pair.u1, element), source.scale, source.key_id};
+  PolynomialPair pair = switcher(source.limbs())
+                            .switch_key(second_half, key(element, source.limbs()),
+                                        {.addend = &source.c0, .element = element}, pool_);
+  return {std::move(pair.u0), std::move(pair.u1), source.scale, source.key_id};
 }
 
 Evaluator::Extended Evaluator::rotate_extended(const Hoisted& hoisted, int64_t steps) const {
   const Ciphertext& source = *hoisted.source;
   const KeySwitcher& switcher = this->switcher(source.limbs());
   const uint32_t element = rotation_element(steps, parameters_.degree());
-  if (element == 1) {
-    Extended extended{ring::EvaluationPolynomial::zero(switcher.extended_basis()),
-                      ring::EvaluationPolynomial::zero(switcher.extended_basis()), source.limbs(),
-                      source.scale, source.key_id};
-    switcher.add_times_special(extended.c0, source.c0);
-    switcher.add_times_special(extended.c1, source.c1);
-    return extended;
-  }
-  PolynomialPair pair = switcher.apply_key(hoisted.digits, key(element, source.limbs()), pool_);
-  switcher.add_times_special(pair.u0, source.c0);
-  return {turned(pair.u0, element), turned(pair.u1, element), source.limbs(), source.scale,
-          source.key_id};
+  PolynomialPair pair = element == 1 ? PolynomialPair{switcher.multiply_by_special(source.c0),
+                                                      switcher.multiply_by_special(source.c1)}
+                                     : switcher.switch_key_extended(
+                                           hoisted.digits, key(element, source.limbs()),
+                                           {.addend = &source.c0, .element = element}, pool_);
+  return {std::move(pair.u0), std::move(pair.u1), source.limbs(), source.scale, source.key_id};
 }
 
 Evaluator::Extended Evaluator::rotate_extended(Extended&& extended, int64_t steps) const {
@@ -206,7 +200,7 @@ Evaluator::Extended Evaluator::rotate_extended(Extended&& extended, int64_t step
   const KeySwitcher& switcher = this->switcher(limbs);
   const ring::EvaluationPolynomial c1 = switcher.divide_by_special(std::move(extended.c1), pool_);
   PolynomialPair pair =
-      switcher.apply_key(switcher.decompose(c1, pool_), key(element, limbs), pool_);
+      switcher.switch_key_extended(switcher.decompose(c1, pool_), key(element, limbs), {}, pool_);
   ring::add_in_place(pair.u0, extended.c0);
   return {turned(pair.u0, element), turned(pair.u1, element), limbs, extended.scale,
           extended.key_id};
@@ -247,10 +241,10 @@ Evaluator::Extended Evaluator::inner_product(std::span<const Extended* const> te
 }
 
 Evaluator::Ciphertext Evaluator::reduce(Extended&& extended) const {
-  PolynomialPair pair =
-      switcher(extended.limbs)
-          .divide_by_special({std::move(extended.c0), std::move(extended.c1)}, pool_);
-  return {std::move(pair.u0), std::move(pair.u1), extended.scale, extended.key_id};
+  const KeySwitcher& switcher = this->switcher(extended.limbs);
+  return {switcher.divide_by_special(std::move(extended.c0), pool_),
+          switcher.divide_by_special(std::move(extended.c1), pool_), extended.scale,
+          extended.key_id};
 }
 
 const SwitchingKey& Evaluator::key(uint32_t element, size_t limbs) const {

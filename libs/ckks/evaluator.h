@@ -102,7 +102,8 @@ class Evaluator {
   const KeySwitcher& switcher(size_t limbs) const;
   ring::EvaluationPolynomial turned(const ring::EvaluationPolynomial& polynomial,
                                     uint32_t element) const;
-  Ciphertext turn(const Hoisted& hoisted, uint32_t element) const;
+  template <typename SecondHalf>
+  Ciphertext turn(const Ciphertext& source, const SecondHalf& second_half, uint32_t element) const;
 
   Parameters parameters_;
   std::shared_ptr<const KeySet> keys_;

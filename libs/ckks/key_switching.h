@@ -1,6 +1,6 @@
 // Hybrid key switching (Han, Ki: "Better bootstrapping for approximate homomorphic encryption",
-// CT-RSA 2020), with hoisting: the expensive half, the decomposition, is done once per ciphertext
-// and shared by all keys applied to it.
+// CT-RSA 2020), with hoisting: the expensive half, the decomposition, can be done once per
+// ciphertext and shared by all keys applied to it.
 #pragma once
 
 #include "ckks/keys.h"
@@ -18,7 +18,18 @@ struct PolynomialPair {
   ring::EvaluationPolynomial u0, u1;
 };
 
+// How a key switch ends.
+struct KeySwitchEnd {
+  // Added to the first half: the other half of the ciphertext that is switched. Null: nothing.
+  const ring::EvaluationPolynomial* addend = nullptr;
+  // Then X -> X^element on both halves, as a Galois key wants it.
+  uint32_t element = 1;
+};
+
 // The precomputed constants of one shape; immutable.
+//
+// The work goes limb by limb, all steps of a limb one after the other while it is in the cache. A
+// polynomial to switch has exactly shape().limbs limbs, and a key's shape serves shape().
 class KeySwitcher {
  public:
   // Precondition: check_shape(parameters, shape).
@@ -28,33 +39,29 @@ class KeySwitcher {
   // The limbs, then the special moduli.
   const ring::Basis& extended_basis() const { return extended_; }
 
-  // Precondition: the polynomial has exactly shape().limbs limbs.
   Decomposition decompose(const ring::CoefficientPolynomial& polynomial,
                           ThreadPool* pool = nullptr) const;
   Decomposition decompose(const ring::EvaluationPolynomial& polynomial,
                           ThreadPool* pool = nullptr) const;
 
-  // P times what was decomposed, now under key.to, over extended_basis(). Precondition:
-  // key.shape.serves(shape()).
-  PolynomialPair apply_key(const Decomposition& decomposition, const SwitchingKey& key,
-                           ThreadPool* pool = nullptr) const;
+  // To the secret key.to, over the first shape().limbs moduli.
+  PolynomialPair switch_key(const Decomposition& decomposition, const SwitchingKey& key,
+                            KeySwitchEnd end = {}, ThreadPool* pool = nullptr) const;
+  PolynomialPair switch_key(const ring::CoefficientPolynomial& polynomial, const SwitchingKey& key,
+                            KeySwitchEnd end = {}, ThreadPool* pool = nullptr) const;
+  PolynomialPair switch_key(const ring::EvaluationPolynomial& polynomial, const SwitchingKey& key,
+                            KeySwitchEnd end = {}, ThreadPool* pool = nullptr) const;
 
-  // target += P * addend: the special limbs stay as they are. target is over extended_basis().
-  void add_times_special(ring::EvaluationPolynomial& target,
-                         const ring::EvaluationPolynomial& addend) const;
-
-  // Divides by P and rounds: over the first shape().limbs moduli again.
+  // The same times P, over extended_basis(): the division is left out, and P * addend is added.
+  PolynomialPair switch_key_extended(const Decomposition& decomposition, const SwitchingKey& key,
+                                     KeySwitchEnd end = {}, ThreadPool* pool = nullptr) const;
+  // P * polynomial over extended_basis().
+  ring::EvaluationPolynomial multiply_by_special(
+      const ring::EvaluationPolynomial& polynomial) const;
+  // Divides by P and rounds.
   ring::EvaluationPolynomial divide_by_special(ring::EvaluationPolynomial&& polynomial,
                                                ThreadPool* pool = nullptr) const {
     return division_.apply(std::move(polynomial), pool);
-  }
-  PolynomialPair divide_by_special(PolynomialPair&& pair, ThreadPool* pool = nullptr) const;
-
-  // decompose, apply_key, divide_by_special.
-  template <ring::Form form>
-  PolynomialPair switch_key(const ring::RnsPolynomial<form>& polynomial, const SwitchingKey& key,
-                            ThreadPool* pool = nullptr) const {
-    return divide_by_special(apply_key(decompose(polynomial, pool), key, pool), pool);
   }
 
  private:
@@ -62,8 +69,16 @@ class KeySwitcher {
     size_t begin, end;              // its primes among the limbs
     ring::BaseConverter converter;  // to all other moduli of the extended basis, in order
   };
-  Decomposition decompose(const ring::CoefficientPolynomial& coefficients,
-                          const ring::EvaluationPolynomial* values, ThreadPool* pool) const;
+  class StoredDigits;
+  class FreshDigits;
+
+  template <typename Digits>
+  PolynomialPair run(const Digits& digits, const SwitchingKey& key, KeySwitchEnd end,
+                     ThreadPool* pool) const;
+  // Modulus number j of digits times both halves of the key.
+  template <typename Digits>
+  void multiply_digits(const Digits& digits, const SwitchingKey& key, size_t j, ring::Limb out0,
+                       ring::Limb out1, ring::Limb scratch) const;
 
   KeySwitchShape shape_;
   ring::Basis extended_;

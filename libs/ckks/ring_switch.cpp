@@ -103,8 +103,7 @@ CoefficientCiphertext RingSwitcher::apply(const EvaluationCiphertext& ciphertext
   EvaluationCiphertext source = ciphertext.clone();
   source.c0.keep_limbs(basis.size());
   source.c1.keep_limbs(basis.size());
-  PolynomialPair pair = switcher_.switch_key(source.c1, key.key, pool);
-  ring::add_in_place(pair.u0, source.c0);
+  PolynomialPair pair = switcher_.switch_key(source.c1, key.key, {.addend = &source.c0}, pool);
   return {thinned(to_coefficient(std::move(pair.u0), pool), parameters_.factor(), basis),
           thinned(to_coefficient(std::move(pair.u1), pool), parameters_.factor(), basis),
           ciphertext.scale, key.key.to};

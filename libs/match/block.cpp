@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <bit>
 
-#include "ring/automorphism.h"
 #include "ring/limb_loop.h"
 
 namespace bauta::match {
@@ -74,15 +73,14 @@ Status Block::prepare(const EvaluationKeys& keys, ThreadPool* pool) {
   BAUTA_TRY(const auto galois_keys, keys.galois_keys(folding_));
   if (images_.count() == 0) images_ = TiledCiphertexts(folding_);
   ring::for_each_limb(folding_, pool, [&](size_t u) {
-    ring::EvaluationPolynomial image0 = to_evaluation(sums_[u].c0.clone());
+    const ring::EvaluationPolynomial image0 = to_evaluation(sums_[u].c0.clone());
     if (u == 0) {
       images_.put(u, image0, to_evaluation(sums_[u].c1.clone()));
       return;
     }
-    const ckks::PolynomialPair pair = keys.switcher().switch_key(sums_[u].c1, galois_keys[u]->key);
-    add_in_place(image0, pair.u0);
-    const uint32_t element = galois_keys[u]->element;
-    images_.put(u, apply_automorphism(image0, element), apply_automorphism(pair.u1, element));
+    const ckks::PolynomialPair pair = keys.switcher().switch_key(
+        sums_[u].c1, galois_keys[u]->key, {.addend = &image0, .element = galois_keys[u]->element});
+    images_.put(u, pair.u0, pair.u1);
   });
   prepared_ = true;
   return {};

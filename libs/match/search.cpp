@@ -5,7 +5,6 @@
 #include <numeric>
 
 #include "base/random.h"
-#include "ring/automorphism.h"
 #include "ring/limb_loop.h"
 
 namespace bauta::match {
@@ -61,11 +60,9 @@ Result<ProbeImages> make_probe_images(const EvaluationKeys& keys, const Switched
   images.tiles.put(0, c0, to_evaluation(ciphertext.c1.clone(), pool));
   ring::for_each_limb(folding - 1, pool, [&](size_t index) {
     const size_t u = index + 1;
-    ckks::PolynomialPair pair =
-        keys.switcher().divide_by_special(keys.switcher().apply_key(digits, galois_keys[u]->key));
-    add_in_place(pair.u0, c0);
-    const uint32_t element = galois_keys[u]->element;
-    images.tiles.put(u, apply_automorphism(pair.u0, element), apply_automorphism(pair.u1, element));
+    const ckks::PolynomialPair pair = keys.switcher().switch_key(
+        digits, galois_keys[u]->key, {.addend = &c0, .element = galois_keys[u]->element});
+    images.tiles.put(u, pair.u0, pair.u1);
   });
   return images;
 }

@@ -102,6 +102,20 @@ RoundedDivision::RoundedDivision(const Basis& kept, const Basis& dropped)
 
 // round(x / P) = (x - r) / P with r = x modulo P in (-P/2, P/2).
 template <Form form>
+void RoundedDivision::divide_limb(const BaseConverter::Scaled& scaled, size_t j, Limb limb,
+                                  Limb scratch) const {
+  converter_.extend(scaled, j, scratch);
+  if constexpr (form == Form::evaluation) kept().ntt(j).forward(scratch);
+  kernels().subtract_multiply_constant(limb.data(), limb.data(), scratch.data(), inverses_[j],
+                                       limb.size(), kept().constants(j));
+}
+
+template void RoundedDivision::divide_limb<Form::coefficient>(const BaseConverter::Scaled&, size_t,
+                                                              Limb, Limb) const;
+template void RoundedDivision::divide_limb<Form::evaluation>(const BaseConverter::Scaled&, size_t,
+                                                             Limb, Limb) const;
+
+template <Form form>
 RnsPolynomial<form> RoundedDivision::apply(RnsPolynomial<form>&& polynomial,
                                            ThreadPool* pool) const {
   const size_t kept_count = kept().size();
@@ -115,14 +129,9 @@ RnsPolynomial<form> RoundedDivision::apply(RnsPolynomial<form>&& polynomial,
   for (size_t i = kept_count; i < basis.size(); ++i) limbs.push_back(polynomial.limb(i));
   const BaseConverter::Scaled scaled = converter_.scale(limbs);
 
-  const auto divide = [&](size_t j, Limb remainder) {
-    converter_.extend(scaled, j, remainder);
-    if constexpr (form == Form::evaluation) kept().ntt(j).forward(remainder);
-    const Limb limb = polynomial.limb(j);
-    kernels().subtract_multiply_constant(limb.data(), limb.data(), remainder.data(), inverses_[j],
-                                         limb.size(), kept().constants(j));
-  };
-  for_each_limb_with_scratch(kept_count, kept().degree(), pool, divide);
+  for_each_limb_with_scratch(kept_count, kept().degree(), pool, [&](size_t j, Limb scratch) {
+    divide_limb<form>(scaled, j, polynomial.limb(j), scratch);
+  });
   polynomial.keep_limbs(kept_count);
   return std::move(polynomial);
 }

@@ -53,6 +53,14 @@ class RoundedDivision {
   const Basis& kept() const { return converter_.to(); }
   const Basis& dropped() const { return converter_.from(); }
 
+  // For callers that have the limbs one at a time: first the coefficients at all dropped moduli,
+  // then limb number j of the kept ones, in place. scratch has N words.
+  BaseConverter::Scaled scale(std::span<const ConstLimb> dropped_coefficients) const {
+    return converter_.scale(dropped_coefficients);
+  }
+  template <Form form>
+  void divide_limb(const BaseConverter::Scaled& scaled, size_t j, Limb limb, Limb scratch) const;
+
   // Precondition: the basis of the polynomial is that of kept(), then that of dropped().
   template <Form form>
   RnsPolynomial<form> apply(RnsPolynomial<form>&& polynomial, ThreadPool* pool = nullptr) const;

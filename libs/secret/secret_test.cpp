@@ -200,11 +200,10 @@ TEST(GaloisKey, TurnsTheMessage) {
   for (const uint32_t element : {3u, 65u, 8191u}) {
     const auto galois_key = generate_galois_key(key, element, shape);
     ASSERT_TRUE(galois_key.ok());
-    CoefficientCiphertext turned = from_pair(
-        switcher.divide_by_special(switcher.apply_key(digits, galois_key->key)), key.id());
-    add_in_place(turned.c0, ciphertext.c0);
-    turned.c0 = apply_automorphism(turned.c0, element);
-    turned.c1 = apply_automorphism(turned.c1, element);
+    const auto c0 = to_evaluation(ciphertext.c0.clone());
+    const CoefficientCiphertext turned =
+        from_pair(switcher.switch_key(digits, galois_key->key, {.addend = &c0, .element = element}),
+                  key.id());
     std::vector<int32_t> expected(4096);
     for (size_t i = 0; i < 4096; ++i) {
       const size_t place = i * element % 8192;
