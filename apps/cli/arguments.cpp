@@ -109,11 +109,11 @@ class Parser {
       create->add_option("gallery", options->gallery, "Name of the gallery")->required();
       create
           ->add_option("--engine", options->engine,
-                       "Feature extractor: classic, or the JSON file of a network")
+                       "Feature extractor: patchnet, classic, or the file that describes a network")
           ->capture_default_str();
       create
           ->add_option("--detector", options->detector,
-                       "Face detector: haar, or the ONNX file of YuNet")
+                       "Face detector: haar5, haar, yunet, or the ONNX file of YuNet")
           ->capture_default_str();
       create->add_option("--tenant", options->tenant, "Tenant whose key the references are under")
           ->capture_default_str();
@@ -190,11 +190,11 @@ class Parser {
     command->add_option("--images", options->images, "Folder with NAME/NAME_0001.jpg")->required();
     command
         ->add_option("--engine", options->engine,
-                     "Feature extractor: classic, or the JSON file of a network")
+                     "Feature extractor: patchnet, classic, or the file that describes a network")
         ->capture_default_str();
     command
         ->add_option("--detector", options->detector,
-                     "Face detector: haar, or the ONNX file of YuNet")
+                     "Face detector: haar5, haar, yunet, or the ONNX file of YuNet")
         ->capture_default_str();
     command
         ->add_option("--mode", options->mode,

@@ -27,8 +27,8 @@ struct KeysInitOptions {
 
 struct GalleryCreateOptions {
   std::string gallery;
-  std::string engine = "classic";
-  std::string detector = "haar";
+  std::string engine = "patchnet";
+  std::string detector = "haar5";
   std::string tenant = "default";
 };
 
@@ -59,7 +59,7 @@ struct VerifyOptions {
 
 struct EvalOptions {
   std::filesystem::path pairs, images;
-  std::string engine = "classic", detector = "haar", mode = "template";
+  std::string engine = "patchnet", detector = "haar5", mode = "template";
   size_t sample = 0;  // 0: all
   size_t enrolled = 500, probes = 500;
 };

@@ -15,8 +15,8 @@ namespace bauta::cli {
 
 // How the images of a gallery become embeddings.
 struct EdgeSettings {
-  std::string engine = "classic";  // or the path of a network's JSON file
-  std::string detector = "haar";   // or the path of YuNet's ONNX file
+  std::string engine = "patchnet";  // or classic, or the path of a network's description
+  std::string detector = "haar5";   // or haar, yunet, or the path of YuNet's ONNX file
 };
 
 class Deployment {

@@ -25,8 +25,8 @@ constexpr uint32_t kDimension = kCells * kCells / 2 * kOrientations;
 constexpr float kFocusX = 0.5f, kFocusY = 0.45f, kFocusSpread = 0.35f;  // shares of the inner side
 
 // Calibrated as docs/formats/engine-description.md says.
-constexpr double kThresholdVerify = 0.5;
-constexpr double kThresholdIdentify = 0.8;
+constexpr double kThresholdVerify = 0.80;
+constexpr double kThresholdIdentify = 0.87;
 
 // Changes whenever the same face gives another embedding.
 constexpr std::string_view kDefinition = "bauta classic engine 1";

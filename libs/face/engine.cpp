@@ -20,12 +20,17 @@ Digest contract_digest(const EmbeddingContract& contract) {
 Result<std::unique_ptr<Engine>> make_engine(std::string_view name_or_path,
                                             const std::filesystem::path& model_folder) {
   if (name_or_path == "classic") return make_classic_engine();
+  if (name_or_path == "patchnet") {
+    BAUTA_TRY(const auto network, find_model_file("patchnet.bnet", {}, model_folder));
+    return make_patchnet_engine(network);
+  }
   if (name_or_path.ends_with(".bnet")) return make_patchnet_engine(name_or_path);
   if (!name_or_path.ends_with(".json"))
-    return make_error(ErrorCode::invalid_argument,
-                      "There is no engine '{}'. Give 'classic' or the path of an engine "
-                      "description (.json) or of a patch network (.bnet).",
-                      name_or_path);
+    return make_error(
+        ErrorCode::invalid_argument,
+        "There is no engine '{}'. Give 'patchnet', 'classic' or the path of an engine "
+        "description (.json) or of a patch network (.bnet).",
+        name_or_path);
   return make_onnx_engine(name_or_path, model_folder);
 }
 

@@ -62,7 +62,7 @@ Result<std::unique_ptr<Engine>> make_onnx_engine(
 // face does. Errors: not_found, corrupt, mismatch (a later version of the format).
 Result<std::unique_ptr<Engine>> make_patchnet_engine(const std::filesystem::path& network_file);
 
-// "classic", or the path of a description (.json) or of a patch network (.bnet).
+// "patchnet", "classic", or the path of a description (.json) or of a patch network (.bnet).
 Result<std::unique_ptr<Engine>> make_engine(
     std::string_view name_or_path,
     const std::filesystem::path& model_folder = default_model_folder());

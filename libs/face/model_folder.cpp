@@ -21,11 +21,14 @@ Result<std::filesystem::path> find_model_file(const std::filesystem::path& file,
     return make_error(ErrorCode::not_found, "The model {} does not exist.", file.string());
   }
   if (!beside.empty() && exists(beside / file)) return beside / file;
+  if (!model_folder.empty() && exists(model_folder / file)) return model_folder / file;
+  // The models that come with the project need no configuration.
+  const std::filesystem::path own_models(BAUTA_OWN_MODELS);
+  if (exists(own_models / file)) return own_models / file;
   if (model_folder.empty())
     return make_error(ErrorCode::not_found,
                       "The model {} was not found{}. Set BAUTA_MODELS to the folder that holds it.",
                       file.string(), beside.empty() ? "" : " in " + beside.string());
-  if (exists(model_folder / file)) return model_folder / file;
   return make_error(ErrorCode::not_found,
                     "The model {} was not found{} in the model folder {}. Put it there, or set "
                     "BAUTA_MODELS to the folder that holds it.",
