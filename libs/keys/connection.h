@@ -39,6 +39,9 @@ struct Kind {
 };
 inline constexpr Kind kDerivationKey{CKO_SECRET_KEY, CKK_GENERIC_SECRET};
 
+// What a derivation key is and may do, for its making or unwrapping. Refers to id and label.
+std::vector<CK_ATTRIBUTE> derivation_key_attributes(const KeyId& id, std::string_view label);
+
 // Thread-safe.
 class Connection {
  public:

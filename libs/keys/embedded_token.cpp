@@ -188,6 +188,10 @@ TokenConfig embedded_token_config(const fs::path& directory, const fs::path& mod
           .softhsm_directory = directory};
 }
 
+PinSource embedded_officer_pin(const fs::path& directory) {
+  return pin_file(officer_pin_of(directory)).value();
+}
+
 Result<bool> create_embedded_token(const fs::path& directory, const fs::path& module_path) {
   // First what can be refused without leaving anything behind.
   BAUTA_TRY(const auto module,

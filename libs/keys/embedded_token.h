@@ -17,6 +17,9 @@ Result<std::filesystem::path> default_token_directory();
 TokenConfig embedded_token_config(const std::filesystem::path& directory,
                                   const std::filesystem::path& module_path = {});
 
+// Where the embedded token's security officer keeps the PIN.
+PinSource embedded_officer_pin(const std::filesystem::path& directory);
+
 // Makes the token, with random PINs, in `directory` (mode 0700), unless it is there already; a
 // creation that was interrupted is completed. Returns true when it made one. Errors: refused when
 // others than the owner may enter the directory or it holds something else; not_found when

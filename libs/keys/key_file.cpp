@@ -1,6 +1,7 @@
 #include "keys/key_file.h"
 
 #include <algorithm>
+#include <chrono>
 #include <optional>
 #include <set>
 
@@ -31,6 +32,7 @@ Json to_json(const KeyRecord& record) {
   if (record.evaluation) json["evaluation"] = true;
   for (const auto& [name, date_s] : kDates)
     if (record.*date_s != 0) json[name] = record.*date_s;
+  if (!record.copies.empty()) json["copies"] = record.copies;
   return json;
 }
 
@@ -73,6 +75,13 @@ std::optional<KeyRecord> key_from_json(const Json& json) {
     if (!time_s) return std::nullopt;
     record.*date_s = *time_s;
   }
+  if (json.contains("copies")) {
+    if (!json["copies"].is_array()) return std::nullopt;
+    for (const Json& directory : json["copies"]) {
+      if (!directory.is_string()) return std::nullopt;
+      record.copies.push_back(directory.get<std::string>());
+    }
+  }
   return record;
 }
 
@@ -103,12 +112,32 @@ bool parse_entries(const Json& list, std::optional<Entry> (*parse)(const Json&),
 
 }  // namespace
 
+int64_t now_s() {
+  return std::chrono::duration_cast<std::chrono::seconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
 bool is_tenant_name(std::string_view name) {
   return !name.empty() && name.size() <= kMaxTenantSize_bytes &&
          std::all_of(name.begin(), name.end(), [](char c) {
            return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
                   c == '-' || c == '_' || c == '.';
          });
+}
+
+std::string label_of(const KeyRecord& record) {
+  return fmt::format("{}{}/{}", kLabelPrefix, record.tenant, record.generation);
+}
+
+std::string serialize(const KeyRecord& record) {
+  KeyRecord alone = record;
+  alone.copies.clear();
+  return to_json(alone).dump();
+}
+
+std::optional<KeyRecord> parse_record(std::string_view text) {
+  return key_from_json(Json::parse(text, nullptr, false));
 }
 
 std::string serialize(const KeyFile& file) {

@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "keys/key_file.h"
+#include "keys/wrapped_key.h"
 
 namespace bauta::keys {
 namespace {
@@ -19,23 +20,10 @@ namespace fs = std::filesystem;
 constexpr size_t kMaxFileSize_bytes = 64 << 20;
 constexpr int64_t kLockWait_ms = 10'000;
 constexpr int64_t kSettled_s = 2;
-constexpr std::string_view kCheckPurpose = "bauta key check 1";
-constexpr std::string_view kLabelPrefix = "bauta/";
 constexpr std::string_view kSigningLabel = "bauta signing";
-
-int64_t now_s() {
-  return std::chrono::duration_cast<std::chrono::seconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
 
 std::string date(int64_t time_s) {
   return fmt::format("{:%Y-%m-%d %H:%M:%S} UTC", fmt::gmtime(static_cast<std::time_t>(time_s)));
-}
-
-// "bauta/TENANT/GENERATION": enough to know a key again when the file is lost.
-std::string label_of(std::string_view tenant, uint32_t generation) {
-  return fmt::format("{}{}/{}", kLabelPrefix, tenant, generation);
 }
 
 // Nothing for a key that is not ours.
@@ -52,14 +40,6 @@ std::optional<KeyRecord> record_from_label(const TokenKey& key) {
       !is_tenant_name(record.tenant))
     return std::nullopt;
   return record;
-}
-
-// Null when there is none. Records: a vector of KeyRecord, const or not.
-template <typename Records>
-auto find_record(Records& records, const KeyId& id) -> decltype(records.data()) {
-  const auto found = std::find_if(records.begin(), records.end(),
-                                  [&](const KeyRecord& record) { return record.id == id; });
-  return found == records.end() ? nullptr : &*found;
 }
 
 Error unknown_key(const KeyId& id) {
@@ -88,6 +68,11 @@ Status check_usable(const KeyRecord& record) {
 
 Status check_not_destroyed(const KeyRecord& record) {
   return record.destruction_ordered_at_s == 0 ? Status{} : check_usable(record);
+}
+
+void mark_destroyed(KeyRecord& record) {
+  if (record.destroyed_at_s == 0) record.destroyed_at_s = now_s();
+  record.copies.clear();
 }
 
 }  // namespace
@@ -140,8 +125,7 @@ Result<std::shared_ptr<const KeyFile>> KeyStore::read() {
   return file_;
 }
 
-template <typename Change>
-Status KeyStore::update(Change change) {
+Status KeyStore::update(const std::function<Status(KeyFile&)>& change) {
   std::lock_guard thread_lock(changing_);
   BAUTA_TRY(const FileLock process_lock, FileLock::acquire(directory_ / "keys.lock", kLockWait_ms));
   BAUTA_TRY(const auto current, read());
@@ -174,7 +158,9 @@ Status KeyStore::reconcile(std::vector<KeyRecord>& records) {
     if (destroy) BAUTA_CHECK(token_->destroy_key(key.id));
   }
   for (KeyRecord& record : records)
-    if (record.state() == KeyState::destroying) record.destroyed_at_s = now_s();
+    // A copy that cannot be reached now must not keep the others from starting.
+    if (record.state() == KeyState::destroying && remove_copies(record).ok())
+      mark_destroyed(record);
   return {};
 }
 
@@ -191,7 +177,7 @@ Result<KeyRecord> KeyStore::create(std::string_view tenant, bool evaluation) {
     for (const KeyRecord& other : file.keys)
       if (other.tenant == tenant) record.generation = std::max(record.generation, other.generation);
     ++record.generation;
-    BAUTA_TRY(record.id, token_->create_key(label_of(tenant, record.generation)));
+    BAUTA_TRY(record.id, token_->create_key(label_of(record)));
     made = true;
     record.created_at_s = now_s();
     file.keys.push_back(record);
@@ -254,7 +240,8 @@ Status KeyStore::destroy(const KeyId& id) {
   const Status gone = token_->destroy_key(id);
   if (!gone.ok() && gone.error().code != ErrorCode::not_found) return gone;
   return change_state(id, [](std::vector<KeyRecord>&, KeyRecord& record) -> Status {
-    if (record.destroyed_at_s == 0) record.destroyed_at_s = now_s();
+    BAUTA_CHECK(remove_copies(record));
+    mark_destroyed(record);
     return {};
   });
 }

@@ -8,6 +8,7 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -43,6 +44,8 @@ struct KeyRecord {
   int64_t destruction_ordered_at_s = 0;
   int64_t destroyed_at_s = 0;
 
+  std::vector<std::string> copies;  // the directories that hold a wrapped copy of it
+
   KeyState state() const;
 };
 
@@ -58,6 +61,13 @@ struct SignedBy {
   Signature signature{};
 };
 
+struct Restoration {
+  size_t restored = 0;
+  size_t present = 0;    // in the token already
+  size_t destroyed = 0;  // known to be destroyed, and left so
+};
+
+struct KeyCopy;
 struct KeyFile;
 
 // Thread-safe, and safe between processes that share the directory and the token: a change that
@@ -82,9 +92,9 @@ class KeyStore {
   Status suspend(const KeyId& id);
   Status resume(const KeyId& id);
 
-  // Destroys the key in the token, for ever. When the token does not answer, the key is refused
-  // from now on, and the destruction is completed by the next open() or destroy(). Destroying a
-  // destroyed key changes nothing.
+  // Destroys the key in the token and its wrapped copies, for ever. When the token or a copy cannot
+  // be reached, the key is refused from now on, and its destruction is completed by the next
+  // open() or destroy(). Destroying a destroyed key changes nothing.
   Status destroy(const KeyId& id);
 
   // Every key that was ever created, by tenant and generation.
@@ -107,14 +117,32 @@ class KeyStore {
   // Token::sign with the newest. Error not_found when there is none, or the token lacks it.
   Result<SignedBy> sign(std::string_view purpose, ByteView message);
 
+  // Writes a wrapped and signed copy of every key that is not destroyed into the directory
+  // (docs/formats/wrapped-key.md), for the token whose backup key this store's token trusts.
+  // destroy() removes the copies again, for which the directory must be where it was. Returns how
+  // many. Errors: not_found without a trusted backup key or a signing key; those of the directory.
+  Result<size_t> back_up(const std::filesystem::path& directory);
+
+  // Takes over the keys of a backup, with their states, into this store and its token, which must
+  // hold the backup key. Only what `signer` (a SigningKey's public key) has signed is accepted.
+  // Error corrupt, naming the file, when a copy was changed; what was restored before remains.
+  Result<Restoration> restore(const std::filesystem::path& directory, ByteView signer);
+
+  // The copies in the directory are no more, or out of reach for ever: destroy() no longer waits
+  // for them.
+  Status forget_copies(const std::filesystem::path& directory);
+
  private:
   KeyStore(std::unique_ptr<Token> token, std::filesystem::path directory)
       : token_(std::move(token)), directory_(std::move(directory)) {}
 
   // Reads the file, lets change(file) -> Status work on what it says, and writes it back when
   // that succeeds; no other thread or process changes it meanwhile.
-  template <typename Change>
-  Status update(Change change);
+  Status update(const std::function<Status(KeyFile&)>& change);
+  Result<KeyCopy> make_copy(const KeyRecord& record);
+  Status write_copy(const KeyRecord& record, const std::string& directory);
+  Status restore_copy(const std::filesystem::path& path, ByteView signer, KeyFile& file,
+                      Restoration& restoration);
   Status change_state(const KeyId& id, Status (*change)(std::vector<KeyRecord>&, KeyRecord&));
   Status reconcile(std::vector<KeyRecord>& records);
   // What the file says now; parsed anew only when it has been replaced.

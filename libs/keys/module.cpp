@@ -188,6 +188,19 @@ Error token_error(CK_RV result, std::string_view action, std::string_view label)
                         "the token '{}' does not offer the protection that is asked for: cannot "
                         "{} (PKCS#11 error {:#x}); use another token",
                         label, action, result);
+    case CKR_UNWRAPPING_KEY_HANDLE_INVALID:
+      return make_error(ErrorCode::not_found,
+                        "the token '{}' does not hold the backup key that this copy of a key was "
+                        "made for",
+                        label);
+    case CKR_ENCRYPTED_DATA_INVALID:
+    case CKR_ENCRYPTED_DATA_LEN_RANGE:
+    case CKR_WRAPPED_KEY_INVALID:
+    case CKR_WRAPPED_KEY_LEN_RANGE:
+      return make_error(ErrorCode::corrupt,
+                        "the token '{}' cannot open this copy of a key: it was changed, or is not "
+                        "whole",
+                        label);
     case CKR_KEY_SIZE_RANGE:
     case CKR_KEY_TYPE_INCONSISTENT:
       return make_error(ErrorCode::corrupt,

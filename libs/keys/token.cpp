@@ -24,6 +24,26 @@ Error not_in_token(const KeyId& id, std::string_view label) {
 
 }  // namespace
 
+std::vector<CK_ATTRIBUTE> derivation_key_attributes(const KeyId& id, std::string_view label) {
+  return {attribute(CKA_CLASS, kDerivationKey.object_class),
+          attribute(CKA_KEY_TYPE, kDerivationKey.key_type),
+          attribute(CKA_ID, id),
+          attribute(CKA_LABEL, label),
+          attribute(CKA_TOKEN, kTrue),
+          attribute(CKA_PRIVATE, kTrue),
+          attribute(CKA_SENSITIVE, kTrue),
+          attribute(CKA_EXTRACTABLE, kTrue),
+          attribute(CKA_WRAP_WITH_TRUSTED, kTrue),
+          attribute(CKA_SIGN, kTrue),
+          attribute(CKA_VERIFY, kFalse),
+          attribute(CKA_ENCRYPT, kFalse),
+          attribute(CKA_DECRYPT, kFalse),
+          attribute(CKA_WRAP, kFalse),
+          attribute(CKA_UNWRAP, kFalse),
+          attribute(CKA_DERIVE, kFalse),
+          attribute(CKA_MODIFIABLE, kFalse)};  // last: SoftHSM2 then takes no more
+}
+
 Token::Token(std::unique_ptr<Connection> connection) : connection_(std::move(connection)) {}
 Token::~Token() = default;
 
@@ -61,50 +81,37 @@ Result<KeyId> Token::create_key(std::string_view label) {
                       label.size(), kMaxKeyLabelSize_bytes);
   KeyId id;
   random_bytes(id);
-  CK_ATTRIBUTE wanted[] = {attribute(CKA_CLASS, kDerivationKey.object_class),
-                           attribute(CKA_KEY_TYPE, kDerivationKey.key_type),
-                           attribute(CKA_VALUE_LEN, kKeySize_bytes),
-                           attribute(CKA_ID, id),
-                           attribute(CKA_LABEL, label),
-                           attribute(CKA_TOKEN, kTrue),
-                           attribute(CKA_PRIVATE, kTrue),
-                           attribute(CKA_SENSITIVE, kTrue),
-                           attribute(CKA_EXTRACTABLE, kTrue),
-                           attribute(CKA_WRAP_WITH_TRUSTED, kTrue),
-                           attribute(CKA_MODIFIABLE, kFalse),
-                           attribute(CKA_SIGN, kTrue),
-                           attribute(CKA_VERIFY, kFalse),
-                           attribute(CKA_ENCRYPT, kFalse),
-                           attribute(CKA_DECRYPT, kFalse),
-                           attribute(CKA_WRAP, kFalse),
-                           attribute(CKA_UNWRAP, kFalse),
-                           attribute(CKA_DERIVE, kFalse)};
+  std::vector<CK_ATTRIBUTE> wanted = derivation_key_attributes(id, label);
+  wanted.push_back(attribute(CKA_VALUE_LEN, kKeySize_bytes));
+  BAUTA_CHECK(make_key(id, "make a key", [&](CK_SESSION_HANDLE session) {
+    CK_MECHANISM mechanism{CKM_GENERIC_SECRET_KEY_GEN, nullptr, 0};
+    CK_OBJECT_HANDLE made = 0;
+    return connection_->module()->C_GenerateKey(session, &mechanism, wanted.data(), wanted.size(),
+                                                &made);
+  }));
+  return id;
+}
+
+Status Token::make_key(const KeyId& id, std::string_view action, const MakeObject& make) {
   bool guarded = false;
-  BAUTA_CHECK(connection_->run("make a key", [&](CK_SESSION_HANDLE session) {
-    const Module& module = connection_->module();
+  BAUTA_CHECK(connection_->run(action, [&](CK_SESSION_HANDLE session) {
     bool found = false;
     // Is it there already? Then an earlier attempt made it before the connection was lost.
     CK_RV result = connection_->with_key(session, kDerivationKey, id, found,
                                          [](CK_OBJECT_HANDLE) { return CKR_OK; });
-    if (result == CKR_OK && !found) {
-      CK_MECHANISM mechanism{CKM_GENERIC_SECRET_KEY_GEN, nullptr, 0};
-      CK_OBJECT_HANDLE made = 0;
-      result = module->C_GenerateKey(session, &mechanism, wanted, std::size(wanted), &made);
-    }
+    if (result == CKR_OK && !found) result = make(session);
     if (result != CKR_OK) return result;
     return connection_->with_key(session, kDerivationKey, id, found, [&](CK_OBJECT_HANDLE key) {
       CK_BBOOL sensitive = CK_FALSE, trusted_only = CK_FALSE;
       CK_ATTRIBUTE guards[] = {attribute(CKA_SENSITIVE, sensitive),
                                attribute(CKA_WRAP_WITH_TRUSTED, trusted_only)};
-      const CK_RV read = module->C_GetAttributeValue(session, key, guards, std::size(guards));
+      const CK_RV read =
+          connection_->module()->C_GetAttributeValue(session, key, guards, std::size(guards));
       guarded = read == CKR_OK && sensitive == CK_TRUE && trusted_only == CK_TRUE;
       return read;
     });
   }));
-  if (guarded) {
-    BAUTA_CHECK(connection_->sync());
-    return id;
-  }
+  if (guarded) return connection_->sync();
   BAUTA_CHECK(destroy_key(id));
   return make_error(ErrorCode::mismatch,
                     "the token '{}' does not keep a key from being read or from being wrapped by "

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -37,6 +38,12 @@ struct TokenConfig {
 struct TokenKey {
   KeyId id;
   std::string label;
+};
+
+// A copy of a key that only the holder of the backup key can open (CKM_RSA_PKCS_OAEP, SHA-1).
+struct WrappedKey {
+  KeyId backup_key{};  // the first 16 bytes of the SHA-256 of its public key
+  Bytes wrapped;
 };
 
 class Connection;
@@ -80,7 +87,27 @@ class Token {
   // does not hold the key.
   Result<Signature> sign(const KeyId& id, std::string_view purpose, ByteView message);
 
+  // For a token that shall be able to take over another's keys: makes an RSA-3072 key pair whose
+  // private key can do nothing but unwrap, or finds the one that was made before. Returns its
+  // public key (DER SubjectPublicKeyInfo), which the other token must be told to trust
+  // (trust_backup_key in keys/backup.h).
+  Result<Bytes> create_backup_key();
+
+  // A copy of the key for the token whose backup key this one trusts. Error not_found when it
+  // trusts none or does not hold the key.
+  Result<WrappedKey> wrap_key(const KeyId& id);
+
+  // Puts a key that another token has wrapped into this one, with its id and as well guarded.
+  // Nothing changes when it is there already. Errors: not_found when this token does not hold the
+  // backup key; corrupt when the copy cannot be opened.
+  Status unwrap_key(const WrappedKey& copy, const KeyId& id, std::string_view label);
+
  private:
+  using MakeObject = std::function<unsigned long(unsigned long session)>;  // CK_RV, CK_SESSION
+
+  // Makes the object unless it is there, and destroys it when the token does not guard it.
+  Status make_key(const KeyId& id, std::string_view action, const MakeObject& make);
+
   explicit Token(std::unique_ptr<Connection> connection);
   std::unique_ptr<Connection> connection_;
 };
