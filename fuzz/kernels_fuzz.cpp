@@ -130,6 +130,13 @@ void check_word_kernels(Feed& feed) {
   expect("subtract_multiply_constant", [&](const Kernels& kernels, uint32_t* out) {
     kernels.subtract_multiply_constant(out, a.data(), b.data(), factor, count, modulus);
   });
+  std::vector<int64_t> integers(count);
+  for (int64_t& integer : integers)
+    integer = static_cast<int64_t>(uint64_t{feed.word()} << 32 | feed.word()) >> feed.below(64);
+  expect("add_signed", [&](const Kernels& kernels, uint32_t* out) {
+    std::copy(a.begin(), a.end(), out);
+    kernels.add_signed(out, integers.data(), count, modulus);
+  });
   expect("lift_centred", [&](const Kernels& kernels, uint32_t* out) {
     kernels.lift_centred(out, lifted.data(), p.constants(), count, modulus);
   });

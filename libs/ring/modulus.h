@@ -27,10 +27,7 @@ class Modulus {
     return simd::scalar::barrett(uint64_t{a} * b, constants_);
   }
   // Any 64-bit value.
-  uint32_t reduce(uint64_t x) const {
-    const uint64_t high = simd::scalar::barrett(x >> 32, constants_);
-    return simd::scalar::barrett((high << 32) | static_cast<uint32_t>(x), constants_);
-  }
+  uint32_t reduce(uint64_t x) const { return simd::scalar::reduce_wide(x, constants_); }
   uint32_t reduce_signed(int64_t x) const {
     // Offsets the value to be non-negative; 2^63 is taken away again as a residue.
     return subtract(reduce(static_cast<uint64_t>(x) ^ (uint64_t{1} << 63)), two_to_63_);

@@ -76,15 +76,19 @@ RnsPolynomial<form> RnsPolynomial<form>::from(RnsPolynomial<other>&& source) {
 template class RnsPolynomial<Form::coefficient>;
 template class RnsPolynomial<Form::evaluation>;
 
-CoefficientPolynomial from_signed(std::span<const int64_t> values, const Basis& basis) {
-  BAUTA_ASSERT(values.size() == basis.degree());
-  auto polynomial = CoefficientPolynomial::uninitialised(basis);
-  for (size_t i = 0; i < basis.size(); ++i) {
-    const Modulus& modulus = basis.modulus(i);
-    std::transform(values.begin(), values.end(), polynomial.limb(i).begin(),
-                   [&](int64_t value) { return modulus.reduce_signed(value); });
-  }
+CoefficientPolynomial from_signed(std::span<const int64_t> values, const Basis& basis,
+                                  ThreadPool* pool) {
+  auto polynomial = CoefficientPolynomial::zero(basis);
+  add_signed(polynomial, values, pool);
   return polynomial;
+}
+
+void add_signed(CoefficientPolynomial& target, std::span<const int64_t> values, ThreadPool* pool) {
+  BAUTA_ASSERT(values.size() == target.degree());
+  for_each_limb(target.limb_count(), pool, [&](size_t i) {
+    kernels().add_signed(target.limb(i).data(), values.data(), values.size(),
+                         target.basis().constants(i));
+  });
 }
 
 EvaluationPolynomial to_evaluation(CoefficientPolynomial&& polynomial, ThreadPool* pool) {

@@ -65,9 +65,13 @@ class RnsPolynomial {
 using CoefficientPolynomial = RnsPolynomial<Form::coefficient>;
 using EvaluationPolynomial = RnsPolynomial<Form::evaluation>;
 
-// Residues of small or large signed integers: coefficient i of the result is values[i].
-// Precondition: values.size() == basis.degree(). Constant time.
-CoefficientPolynomial from_signed(std::span<const int64_t> values, const Basis& basis);
+// Residues of any signed integers: coefficient i of the result is values[i]. Precondition:
+// values.size() == basis.degree(). Constant time.
+CoefficientPolynomial from_signed(std::span<const int64_t> values, const Basis& basis,
+                                  ThreadPool* pool = nullptr);
+// target += from_signed(values, target.basis()), without a copy of the values' residues.
+void add_signed(CoefficientPolynomial& target, std::span<const int64_t> values,
+                ThreadPool* pool = nullptr);
 
 // In place, limb by limb, on the pool if there is one. Constant time.
 EvaluationPolynomial to_evaluation(CoefficientPolynomial&& polynomial, ThreadPool* pool = nullptr);

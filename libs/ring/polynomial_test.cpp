@@ -122,6 +122,12 @@ TEST(RnsPolynomial, SignedValuesBecomeResidues) {
     for (size_t i = 0; i < 4; ++i)
       EXPECT_EQ(polynomial.limb(limb)[i], modulus.reduce_signed(values[i]));
   }
+  std::mt19937_64 random(7);
+  const auto start = random_polynomial<Form::coefficient>(random, gallery_basis());
+  auto sum = start.clone(), expected = start.clone();
+  add_signed(sum, values);
+  add_in_place(expected, polynomial);
+  EXPECT_EQ(sum, expected);
 }
 
 TEST(RnsPolynomial, MonomialsShiftWithSigns) {

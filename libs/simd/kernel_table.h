@@ -125,6 +125,9 @@ struct Kernels {
   // only where the sum is within terms * 2^-30 of a half.
   void (*rounded_quotient)(uint32_t* out, const uint32_t* const* a,
                            const ModulusConstants* const* moduli, size_t terms, size_t count);
+  // out = out + values, the values being any 64-bit integers. Where encoded messages enter.
+  void (*add_signed)(uint32_t* out, const int64_t* values, size_t count,
+                     const ModulusConstants& modulus);
   // out = the representative of a in (-p/2, p/2), reduced modulo q; a is reduced modulo p (`from`).
   void (*lift_centred)(uint32_t* out, const uint32_t* a, const ModulusConstants& from, size_t count,
                        const ModulusConstants& modulus);

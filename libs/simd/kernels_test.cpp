@@ -232,6 +232,23 @@ TEST_P(WordKernels, RoundedQuotients) {
   }
 }
 
+TEST_P(WordKernels, SignedIntegers) {
+  for_each_case([&](const ModulusConstants& modulus, size_t count) {
+    const int64_t q = modulus.value;
+    const Words start = words(count, modulus.value);
+    std::vector<int64_t> values(count);
+    for (int64_t& value : values) value = static_cast<int64_t>(random_()) >> (random_() % 64);
+    values[0] = INT64_MIN;
+    values[1] = INT64_MAX;
+    values[2] = -1;
+    values[3] = 0;
+    Words sum = start;
+    kernels().add_signed(sum.data(), values.data(), count, modulus);
+    for (size_t i = 0; i < count; ++i)
+      ASSERT_EQ(sum[i], ((values[i] % q + q) % q + start[i]) % q) << values[i] << " modulo " << q;
+  });
+}
+
 TEST_P(WordKernels, CentredLifts) {
   for (uint32_t p : kModuli) {
     for_each_case([&](const ModulusConstants& modulus, size_t count) {

@@ -39,6 +39,7 @@ const Kernels& avx2_kernels() {
       .tensor_tile = tensor_tile_words,
       .weighted_sum = weighted_sum_words,
       .rounded_quotient = rounded_quotient_words,
+      .add_signed = add_signed_words,
       .lift_centred = lift_centred_words,
       .permute = permute,
       // AVX2 has no compression of vectors; beside the keystream the plain loop costs little.

@@ -45,6 +45,9 @@ inline Vector multiply_even(Vector a, Vector b) {
 }
 
 // On pairs of words.
+inline Vector exclusive_or(Vector a, Vector b) {
+  return _mm256_xor_si256(a, b);
+}
 inline Vector add_wide(Vector a, Vector b) {
   return _mm256_add_epi64(a, b);
 }
@@ -73,6 +76,12 @@ inline Vector high_words(Vector even, Vector odd) {
 // The low words of both, those of `odd` moved up.
 inline Vector low_words(Vector even, Vector odd) {
   return even_and_odd(even, _mm256_castps_si256(_mm256_moveldup_ps(_mm256_castsi256_ps(odd))));
+}
+
+// The even words, then the odd ones: puts in order what was computed on four pairs of words and the
+// four after them.
+inline Vector in_order(Vector x) {
+  return _mm256_permutevar8x32_epi32(x, _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7));
 }
 
 }  // namespace

@@ -49,6 +49,7 @@ const Kernels& avx512_kernels() {
       .tensor_tile = tensor_tile_words,
       .weighted_sum = weighted_sum_words,
       .rounded_quotient = rounded_quotient_words,
+      .add_signed = add_signed_words,
       .lift_centred = lift_centred_words,
       .permute = permute,
       .accept_below = accept_below,

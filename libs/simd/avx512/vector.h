@@ -46,6 +46,9 @@ inline Vector multiply_even(Vector a, Vector b) {
 }
 
 // On pairs of words.
+inline Vector exclusive_or(Vector a, Vector b) {
+  return _mm512_xor_si512(a, b);
+}
 inline Vector add_wide(Vector a, Vector b) {
   return _mm512_add_epi64(a, b);
 }
@@ -76,6 +79,13 @@ inline Vector high_words(Vector even, Vector odd) {
 inline Vector low_words(Vector even, Vector odd) {
   return _mm512_castps_si512(
       _mm512_mask_moveldup_ps(_mm512_castsi512_ps(even), kOddWords, _mm512_castsi512_ps(odd)));
+}
+
+// The even words, then the odd ones: puts in order what was computed on eight pairs of words and
+// the eight after them.
+inline Vector in_order(Vector x) {
+  return _mm512_permutexvar_epi32(
+      _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15), x);
 }
 
 }  // namespace

@@ -28,6 +28,12 @@ inline uint32_t barrett(uint64_t x, const ModulusConstants& modulus) {
   return reduce_from_4q(static_cast<uint32_t>(x) - quotient * modulus.value, modulus.value);
 }
 
+// x modulo q for any x.
+inline uint32_t reduce_wide(uint64_t x, const ModulusConstants& modulus) {
+  const uint64_t high = barrett(x >> 32, modulus);
+  return barrett((high << 32) | static_cast<uint32_t>(x), modulus);
+}
+
 // x * factor modulo q, in [0, 2q), for any word x.
 inline uint32_t shoup_lazy(uint32_t x, ShoupFactor factor, uint32_t q) {
   const auto quotient = static_cast<uint32_t>((uint64_t{x} * factor.quotient) >> 32);

@@ -9,6 +9,7 @@ namespace {
 
 using scalar::barrett;
 using scalar::reduce_from_4q;
+using scalar::reduce_wide;
 using scalar::shoup_lazy;
 using scalar::subtract_if_not_below;
 
@@ -193,6 +194,18 @@ void rounded_quotient(uint32_t* out, const uint32_t* const* a,
   }
 }
 
+void add_signed(uint32_t* out, const int64_t* values, size_t count,
+                const ModulusConstants& modulus) {
+  // The values are offset by 2^63 to be non-negative, which is taken away again as a residue.
+  constexpr uint64_t kOffset = uint64_t{1} << 63;
+  const uint32_t offset = reduce_wide(kOffset, modulus);
+  const uint32_t q = modulus.value;
+  for (size_t i = 0; i < count; ++i) {
+    const uint32_t residue = reduce_wide(static_cast<uint64_t>(values[i]) ^ kOffset, modulus);
+    out[i] = scalar::add(out[i], scalar::subtract(residue, offset, q), q);
+  }
+}
+
 void lift_centred(uint32_t* out, const uint32_t* a, const ModulusConstants& from, size_t count,
                   const ModulusConstants& modulus) {
   const uint32_t p = from.value;
@@ -246,6 +259,7 @@ const Kernels& scalar_kernels() {
       .tensor_tile = tensor_tile,
       .weighted_sum = weighted_sum,
       .rounded_quotient = rounded_quotient,
+      .add_signed = add_signed,
       .lift_centred = lift_centred,
       .permute = permute,
       .accept_below = accept_below,

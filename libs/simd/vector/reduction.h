@@ -63,6 +63,12 @@ class Reduction {
     return subtract_if_not_below(subtract_if_not_below(remainder, two_q_), q_);
   }
 
+  // x modulo q for any x.
+  Vector reduce_any(const Wide& x) const {
+    const Vector high = reduce({shift_right_wide(x.even, 32), shift_right_wide(x.odd, 32)});
+    return reduce({even_and_odd(x.even, shift_left_wide(high, 32)), even_and_odd(x.odd, high)});
+  }
+
   // From below 4q * 2^32 to below 2q * 2^32. Only the high words change.
   Wide fold(const Wide& x) const {
     return {subtract_if_not_below(x.even, high_two_q_), subtract_if_not_below(x.odd, high_two_q_)};

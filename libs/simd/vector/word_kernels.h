@@ -189,6 +189,23 @@ void rounded_quotient_words(uint32_t* out, const uint32_t* const* a,
   }
 }
 
+void add_signed_words(uint32_t* out, const int64_t* values, size_t count,
+                      const ModulusConstants& modulus) {
+  // The values are offset by 2^63 to be non-negative, which is taken away again as a residue.
+  const Reduction reduction(modulus);
+  const Vector offset = broadcast_wide(uint64_t{1} << 63);
+  const Vector offset_residue = reduction.reduce_any({offset, offset});
+  const uint32_t* words = reinterpret_cast<const uint32_t*>(values);
+  for (size_t i = 0; i < count; i += kVectorWords) {
+    const Wide wide{exclusive_or(load(words + 2 * i), offset),
+                    exclusive_or(load(words + 2 * i + kVectorWords), offset)};
+    const Vector residue = in_order(reduction.reduce_any(wide));
+    const Vector difference = subtract(residue, offset_residue);
+    const Vector value = minimum(difference, add(difference, reduction.q()));
+    store(out + i, subtract_if_not_below(add(load(out + i), value), reduction.q()));
+  }
+}
+
 void lift_centred_words(uint32_t* out, const uint32_t* a, const ModulusConstants& from,
                         size_t count, const ModulusConstants& modulus) {
   const Vector p = broadcast(from.value);
