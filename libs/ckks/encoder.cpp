@@ -30,7 +30,7 @@ Result<Message> rounded(std::vector<double>&& coefficients, double scale) {
 }  // namespace
 
 Plaintext make_plaintext(const Message& message, const ring::Basis& basis, ThreadPool* pool) {
-  return {to_evaluation(ring::from_signed(message.coefficients, basis), pool), message.scale};
+  return {to_evaluation(ring::from_signed(message.coefficients, basis, pool), pool), message.scale};
 }
 
 // Balanced mixed-radix digits (Garner): x = d_0 + d_1 q_0 + d_2 q_0 q_1 + ... with |d_i| < q_i/2,

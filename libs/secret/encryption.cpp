@@ -5,24 +5,11 @@
 namespace bauta::secret {
 namespace {
 
-// Constant time.
-template <typename Integer>
-void add_message(ring::CoefficientPolynomial& target, std::span<const Integer> message) {
-  for (size_t i = 0; i < target.limb_count(); ++i) {
-    const ring::Modulus& modulus = target.basis().modulus(i);
-    const ring::Limb limb = target.limb(i);
-    for (size_t j = 0; j < limb.size(); ++j)
-      limb[j] = modulus.add(limb[j], modulus.reduce_signed(message[j]));
-  }
-}
-
-template <typename Integer>
-Result<ckks::SeededCiphertext> encrypt_integers(const SecretKey& key,
-                                                std::span<const Integer> message, size_t limbs,
-                                                double scale, Randomness& randomness) {
+// Without the message.
+Result<ckks::SeededCiphertext> encrypt_zero(const SecretKey& key, size_t limbs, double scale,
+                                            Randomness& randomness) {
   const ckks::Parameters& parameters = key.parameters();
   BAUTA_ASSERT(limbs >= 1 && limbs <= parameters.primes().size());
-  BAUTA_ASSERT(message.size() == parameters.degree());
   const ring::Basis basis = parameters.ciphertext_moduli().prefix(limbs);
   ckks::SeededCiphertext ciphertext;
   ciphertext.seed = randomness.public_seed();
@@ -35,13 +22,12 @@ Result<ckks::SeededCiphertext> encrypt_integers(const SecretKey& key,
   BAUTA_TRY(const ring::SecretSeed seed, randomness.secret_seed());
   BAUTA_TRY(const ring::SmallSecret error,
             ring::sample_error(seed, "bauta encryption error", 0, basis.degree()));
-  // -(e + a*s) + m. The error goes in first, so that a*s, which gives s away, never stands alone.
+  // -(e + a*s). The error goes in first, so that a*s, which gives s away, never stands alone.
   auto masked = ring::EvaluationPolynomial::zero(basis);
   BAUTA_CHECK(add_in_place(masked, error));
   BAUTA_CHECK(multiply_add(masked, uniform, key.coefficients()));
   ciphertext.c0 = to_coefficient(std::move(masked));
   negate_in_place(ciphertext.c0);
-  add_message(ciphertext.c0, message);
   return ciphertext;
 }
 
@@ -63,15 +49,25 @@ Result<ring::CoefficientPolynomial> encrypt_half(const ring::Basis& basis, size_
 
 }  // namespace
 
+// The message, which lies in locked memory, is added number by number and leaves no copy.
 Result<ckks::SeededCiphertext> encrypt(const SecretKey& key, std::span<const int32_t> message,
                                        size_t limbs, double scale, Randomness& randomness) {
-  return encrypt_integers(key, message, limbs, scale, randomness);
+  BAUTA_ASSERT(message.size() == key.parameters().degree());
+  BAUTA_TRY(ckks::SeededCiphertext ciphertext, encrypt_zero(key, limbs, scale, randomness));
+  for (size_t i = 0; i < limbs; ++i) {
+    const ring::Modulus& modulus = ciphertext.c0.basis().modulus(i);
+    const ring::Limb limb = ciphertext.c0.limb(i);
+    for (size_t j = 0; j < limb.size(); ++j)
+      limb[j] = modulus.add(limb[j], modulus.reduce_signed(message[j]));
+  }
+  return ciphertext;
 }
 
 Result<ckks::SeededCiphertext> encrypt(const SecretKey& key, const ckks::Message& message,
                                        size_t limbs, Randomness& randomness) {
-  return encrypt_integers(key, std::span<const int64_t>(message.coefficients), limbs, message.scale,
-                          randomness);
+  BAUTA_TRY(ckks::SeededCiphertext ciphertext, encrypt_zero(key, limbs, message.scale, randomness));
+  add_signed(ciphertext.c0, message.coefficients);
+  return ciphertext;
 }
 
 Result<ckks::CoefficientCiphertext> encrypt_public(const ckks::Parameters& parameters,
@@ -98,7 +94,7 @@ Result<ckks::CoefficientCiphertext> encrypt_public(const ckks::Parameters& param
   BAUTA_TRY(ciphertext.c1,
             encrypt_half(
                 basis, limbs, [&](size_t i) { return key.a.limb(at(i)); }, ephemeral, error1));
-  add_message(ciphertext.c0, std::span<const int64_t>(message.coefficients));
+  add_signed(ciphertext.c0, message.coefficients);
   ciphertext.scale = message.scale;
   ciphertext.key_id = key.key_id;
   return ciphertext;
