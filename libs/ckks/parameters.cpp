@@ -106,8 +106,8 @@ Result<Parameters> Parameters::parse(ByteView bytes) {
   BAUTA_TRY(literal.special_primes, read_primes(reader));
   BAUTA_CHECK(reader.finish());
   BAUTA_TRY(Parameters parameters, create(literal));
-  if (parameters.digest() != envelope.parameters)
-    return make_error(ErrorCode::corrupt, "the parameter set's digest is not that of its content");
+  if (parameters.digest() != envelope.parameters || envelope.key_id != KeyId{})
+    return make_error(ErrorCode::corrupt, "the parameter set's header does not fit its content");
   return parameters;
 }
 

@@ -251,7 +251,8 @@ void PlainEvaluator::check_size(const Ciphertext& ciphertext) const {
 PlainEvaluator::Ciphertext PlainEvaluator::turned(const Ciphertext& source, int64_t steps) const {
   const auto count = static_cast<int64_t>(slots());
   Ciphertext image = source;
-  std::ranges::rotate(image.slots, image.slots.begin() + (steps % count + count) % count);
+  std::rotate(image.slots.begin(), image.slots.begin() + (steps % count + count) % count,
+              image.slots.end());
   return image;
 }
 
