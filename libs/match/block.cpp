@@ -31,13 +31,16 @@ Block::Block(const Parameters& parameters, size_t folding)
 }
 
 Block::Block(const Parameters& parameters, TiledCiphertexts images,
-             const std::bitset<kDegree>& live)
+             const std::bitset<kDegree>& live, SharedWords sums)
     : parameters_(parameters),
       folding_(images.count()),
+      made_whole_(sums.owner == nullptr),
       live_(live),
+      stored_sums_(std::move(sums)),
       images_(std::move(images)),
       prepared_(true) {
   BAUTA_ASSERT(std::has_single_bit(folding_) && folding_ <= parameters.width());
+  BAUTA_ASSERT(made_whole_ || stored_sums_.words.size() == folding_ * 2 * kLimbs * kDegree);
 }
 
 LivePositions Block::live_positions() const {
@@ -47,16 +50,23 @@ LivePositions Block::live_positions() const {
   return live;
 }
 
+void Block::retire(size_t coefficient) {
+  BAUTA_ASSERT(live_[coefficient]);
+  live_.reset(coefficient);
+  retired_.set(coefficient);
+}
+
 void Block::add(size_t coefficient, const ckks::CoefficientCiphertext& reference) {
-  BAUTA_ASSERT(open() && coefficient < capacity() && !live_[coefficient]);
+  BAUTA_ASSERT(open() && coefficient < capacity() && !live_[coefficient] && !retired_[coefficient]);
   add_to_sums(coefficient, reference);
   live_.set(coefficient);
 }
 
 void Block::subtract(size_t coefficient, const ckks::CoefficientCiphertext& reference) {
-  BAUTA_ASSERT(open() && live_[coefficient]);
+  BAUTA_ASSERT(open() && (live_[coefficient] || retired_[coefficient]));
   add_to_sums(coefficient + kDegree, reference);  // X^N = -1, and so is its power 1/g_u
   live_.reset(coefficient);
+  retired_.reset(coefficient);
 }
 
 void Block::add_to_sums(size_t exponent, const ckks::CoefficientCiphertext& reference) {
@@ -71,7 +81,7 @@ void Block::add_to_sums(size_t exponent, const ckks::CoefficientCiphertext& refe
 Status Block::prepare(const EvaluationKeys& keys, ThreadPool* pool) {
   if (prepared_) return {};
   BAUTA_TRY(const auto galois_keys, keys.galois_keys(folding_));
-  if (images_.count() == 0) images_ = TiledCiphertexts(folding_);
+  if (images_.count() == 0 || images_.shared()) images_ = TiledCiphertexts(folding_);
   ring::for_each_limb(folding_, pool, [&](size_t u) {
     const ring::EvaluationPolynomial image0 = to_evaluation(sums_[u].c0.clone());
     if (u == 0) {
@@ -92,21 +102,51 @@ void Block::seal() {
   sums_.shrink_to_fit();
 }
 
+bool Block::reopen() {
+  BAUTA_ASSERT(!open());
+  if (stored_sums_.owner == nullptr) return false;
+  const ring::Basis basis = parameters_.ring().ciphertext_moduli();
+  const uint32_t* source = stored_sums_.words.data();
+  const auto read = [&] {
+    ring::CoefficientPolynomial polynomial = ring::CoefficientPolynomial::uninitialised(basis);
+    for (size_t limb = 0; limb < kLimbs; ++limb, source += kDegree)
+      std::copy_n(source, kDegree, polynomial.limb(limb).data());
+    return polynomial;
+  };
+  for (size_t u = 0; u < folding_; ++u) {
+    ring::CoefficientPolynomial c0 = read();
+    sums_.push_back({std::move(c0), read()});
+  }
+  stored_sums_ = {};  // the sums may change from now on
+  return true;
+}
+
+std::vector<std::span<const uint32_t>> Block::sums() const {
+  BAUTA_ASSERT(open());
+  std::vector<std::span<const uint32_t>> words;
+  for (const Sum& sum : sums_) {
+    words.push_back(sum.c0.words());
+    words.push_back(sum.c1.words());
+  }
+  return words;
+}
+
 const TiledCiphertexts& Block::images() const {
   BAUTA_ASSERT(prepared_);
   return images_;
 }
 
 size_t Block::memory_bytes() const {
-  return images_.size_bytes() + sums_.size() * 2 * kLimbs * kDegree * sizeof(uint32_t);
+  return (images_.shared() ? 0 : images_.size_bytes()) +
+         sums_.size() * 2 * kLimbs * kDegree * sizeof(uint32_t);
 }
 
 bool operator==(const Block& a, const Block& b) {
   const auto equal_sums = [](const Block::Sum& x, const Block::Sum& y) {
     return x.c0 == y.c0 && x.c1 == y.c1;
   };
-  return a.live_ == b.live_ && std::ranges::equal(a.sums_, b.sums_, equal_sums) &&
-         a.images_ == b.images_;
+  return a.live_ == b.live_ && a.retired_ == b.retired_ &&
+         std::ranges::equal(a.sums_, b.sums_, equal_sums) && a.images_ == b.images_;
 }
 
 }  // namespace bauta::match

@@ -27,8 +27,11 @@ class Block {
  public:
   // Empty and open. Precondition: folding is a power of two from 1 to the width.
   Block(const Parameters& parameters, size_t folding);
-  // Sealed, from the K_u that somebody made whole (match/bulk.h).
-  Block(const Parameters& parameters, TiledCiphertexts images, const std::bitset<kDegree>& live);
+  // Sealed, from its K_u. Without sums it was made whole (match/bulk.h) and has no originals; else
+  // the sums are its U_u as sums() wrote them. Precondition: these stand for exactly the live
+  // references.
+  Block(const Parameters& parameters, TiledCiphertexts images, const std::bitset<kDegree>& live,
+        SharedWords sums = {});
 
   size_t folding() const { return folding_; }
   // Coefficients below this can be used.
@@ -36,14 +39,26 @@ class Block {
   bool contains(size_t coefficient) const { return live_[coefficient]; }
   size_t references() const { return live_.count(); }
   LivePositions live_positions() const;
+  const std::bitset<kDegree>& live() const { return live_; }
+  bool made_whole() const { return made_whole_; }
+
+  // Takes a reference out of the scores alone; its part of the sums stays. Precondition: contains.
+  void retire(size_t coefficient);
+  // Whether the sums hold something there that is out of the scores.
+  bool retired(size_t coefficient) const { return retired_[coefficient]; }
 
   // An open block keeps the U_u and can change; a sealed one has only the K_u, half the memory.
   bool open() const { return !sums_.empty(); }
   // Precondition: prepared.
   void seal();
+  // Opens a sealed block whose sums were given at its construction. False: there are none.
+  bool reopen();
+  // The U_u: m times c0, c1, each its limbs of N residues. Precondition: open.
+  std::vector<std::span<const uint32_t>> sums() const;
 
-  // Preconditions: open; coefficient < capacity(), free for add and taken for subtract; the
-  // reference that is subtracted is the one that was added. Two limbs, tenant key.
+  // Preconditions: open; coefficient < capacity(), free and not retired for add, taken or retired
+  // for subtract; the reference that is subtracted is the one that was added. Two limbs, tenant
+  // key.
   void add(size_t coefficient, const ckks::CoefficientCiphertext& reference);
   void subtract(size_t coefficient, const ckks::CoefficientCiphertext& reference);
 
@@ -53,6 +68,7 @@ class Block {
 
   // The K_u. Precondition: prepared.
   const TiledCiphertexts& images() const;
+  // Without what is shared.
   size_t memory_bytes() const;
 
   // Bit for bit.
@@ -67,8 +83,10 @@ class Block {
 
   Parameters parameters_;
   size_t folding_;
-  std::bitset<kDegree> live_;
-  std::vector<Sum> sums_;  // empty when sealed
+  bool made_whole_ = false;
+  std::bitset<kDegree> live_, retired_;
+  std::vector<Sum> sums_;    // empty when sealed
+  SharedWords stored_sums_;  // of a block that was sealed from the start
   TiledCiphertexts images_;
   bool prepared_ = false;
 };

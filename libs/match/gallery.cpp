@@ -65,6 +65,11 @@ Status Gallery::insert(uint64_t slot, const StoredReference& reference) {
                       kMaxSlots);
   if (contains(slot))
     return make_error(ErrorCode::already_exists, "slot {} of the gallery is taken", slot);
+  if (const size_t index = slot / kDegree; index < blocks_.size() && blocks_[index].made_whole())
+    return make_error(ErrorCode::refused,
+                      "slot {} lies in block {}, which was encrypted whole and takes no single "
+                      "references",
+                      slot, index);
   BAUTA_CHECK(make_room(slot));
   blocks_[slot / kDegree].add(slot % kDegree, reference.ciphertext);
   return {};
@@ -76,8 +81,10 @@ Status Gallery::make_room(uint64_t slot) {
   const size_t index = slot / kDegree;
   const size_t folding = folding_for(parameters, slot % kDegree);
   while (blocks_.size() <= index) blocks_.emplace_back(parameters, kMinFolding);
-  const Block& block = blocks_[index];
-  if (block.open() && folding <= block.folding()) return {};
+  Block& block = blocks_[index];
+  if (folding <= block.folding() && !block.retired(slot % kDegree) &&
+      (block.open() || block.reopen()))
+    return {};
   return rebuild(index, std::max(folding, block.folding()));
 }
 
@@ -85,9 +92,11 @@ Status Gallery::rebuild(size_t index, size_t folding) {
   Block fresh(keys_->parameters(), folding);
   for (size_t j = 0; j < kDegree; ++j) {
     if (!blocks_[index].contains(j)) continue;
-    BAUTA_TRY(const StoredReference original, read_stored_(index * kDegree + j));
-    BAUTA_CHECK(ckks::check_key_id("reference", original.ciphertext.key_id, keys_->key_id()));
-    fresh.add(j, original.ciphertext);
+    const Result<StoredReference> original = read_stored_(index * kDegree + j);
+    if (!original.ok() && original.error().code == ErrorCode::not_found) continue;
+    if (!original.ok()) return original.error();
+    BAUTA_CHECK(ckks::check_key_id("reference", original->ciphertext.key_id, keys_->key_id()));
+    fresh.add(j, original->ciphertext);
   }
   blocks_[index] = std::move(fresh);
   return {};
@@ -97,11 +106,26 @@ Status Gallery::erase(uint64_t slot) {
   if (!contains(slot))
     return make_error(ErrorCode::not_found, "slot {} of the gallery holds nothing", slot);
   Block& block = blocks_[slot / kDegree];
-  if (!block.open()) BAUTA_CHECK(rebuild(slot / kDegree, block.folding()));
+  if (block.made_whole()) {
+    block.retire(slot % kDegree);
+    return {};
+  }
+  if (!block.open() && !block.reopen()) BAUTA_CHECK(rebuild(slot / kDegree, block.folding()));
   BAUTA_TRY(const StoredReference original, read_stored_(slot));
   BAUTA_CHECK(ckks::check_key_id("reference", original.ciphertext.key_id, keys_->key_id()));
   block.subtract(slot % kDegree, original.ciphertext);
   return {};
+}
+
+void Gallery::retire(uint64_t slot) {
+  if (contains(slot)) blocks_[slot / kDegree].retire(slot % kDegree);
+}
+
+void Gallery::place(size_t index, Block block) {
+  BAUTA_ASSERT(index < kMaxBlocks);
+  while (blocks_.size() <= index) blocks_.emplace_back(keys_->parameters(), kMinFolding);
+  BAUTA_ASSERT(blocks_[index].references() == 0);
+  blocks_[index] = std::move(block);
 }
 
 Status Gallery::append_block(TiledCiphertexts images, const std::bitset<kDegree>& live) {
@@ -175,6 +199,35 @@ Result<std::vector<Search>> Gallery::search(std::span<const SwitchedProbe> probe
 Result<Search> Gallery::search(const SwitchedProbe& probe) {
   BAUTA_TRY(std::vector<Search> searches, search(std::span(&probe, 1)));
   return std::move(searches.front());
+}
+
+Result<Search> Gallery::compare(const SwitchedProbe& probe, std::span<const uint64_t> slots) {
+  BAUTA_CHECK(ckks::check_key_id("probe", probe.ciphertext.key_id, keys_->key_id()));
+  std::map<size_t, LivePositions> wanted;  // by block
+  for (const uint64_t slot : slots) {
+    if (!contains(slot))
+      return make_error(ErrorCode::not_found, "slot {} of the gallery holds nothing", slot);
+    set_live(wanted[slot / kDegree], slot % kDegree);
+  }
+  BAUTA_ASSERT(!wanted.empty());
+  BAUTA_CHECK(prepare());
+  const Parameters& parameters = keys_->parameters();
+  std::vector<ckks::ProductCiphertext> products;
+  std::vector<size_t> foldings;
+  std::vector<ScannedBlock> scanned;
+  for (const auto& [index, live] : wanted) {
+    const Block& block = blocks_[index];
+    BAUTA_TRY(const ProbeImages images, make_probe_images(*keys_, probe, block.folding(), pool_));
+    const ProbeImages* const images_pointer = &images;
+    const TiledCiphertexts* const block_pointer = &block.images();
+    products.push_back(
+        std::move(scan(std::span(&images_pointer, 1), std::span(&block_pointer, 1),
+                       parameters.ring().ciphertext_moduli(), parameters.reference_scale(), pool_)
+                      .front()));
+    foldings.push_back(block.folding());
+    scanned.push_back({index * kDegree, live});
+  }
+  return hide_scores(*keys_, products, foldings, scanned, pool_);
 }
 
 Result<Search> compare_one(const EvaluationKeys& keys, const SwitchedProbe& probe, uint64_t slot,

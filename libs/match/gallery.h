@@ -13,7 +13,8 @@ namespace bauta::match {
 // 4,194,304 references.
 inline constexpr uint64_t kMaxSlots = kMaxBlocks * kDegree;
 
-// Reads the original of a slot from the store.
+// Reads the original of a slot from the store. Error not_found: it was erased there; the block is
+// laid out without it.
 using ReadStoredReference = std::function<Result<StoredReference>(uint64_t slot)>;
 
 // A reference lies in a slot that the caller chooses and that it keeps for life: block slot / N,
@@ -40,22 +41,32 @@ class Gallery {
   size_t references() const;
   size_t block_count() const { return blocks_.size(); }
   size_t memory_bytes() const;
+  const Block& block(size_t i) const { return blocks_[i]; }
   // What a search reads of block i. Preconditions: i < block_count(), prepared.
   const TiledCiphertexts& block_images(size_t i) const { return blocks_[i].images(); }
 
   // Lays blocks out for slots below this from the start; for loading a whole gallery.
   void reserve(uint64_t slots);
 
-  // Errors: already_exists (slot taken), mismatch (another key), no_space (slot at or beyond
-  // kMaxSlots), and those of read_stored. On error nothing changed.
+  // Errors: already_exists (slot taken), refused (in a block that was made whole), mismatch
+  // (another key), no_space (slot at or beyond kMaxSlots), and those of read_stored. On error
+  // nothing changed.
   Status insert(uint64_t slot, const StoredReference& reference);
 
   // Takes a reference out exactly: the block is then bit for bit one that never held it.
-  // Errors: not_found, mismatch, and those of read_stored. On error nothing changed.
+  // In a block that was made whole it does what retire() does. Errors: not_found, mismatch, and
+  // those of read_stored. On error nothing changed.
   Status erase(uint64_t slot);
+
+  // Takes a reference out of the scores at once, without its original; what the block's sums hold
+  // of it stays until the block is laid out anew. Fine if the slot holds nothing.
+  void retire(uint64_t slot);
 
   // Brings every block up to date, so that the next search pays for nothing but the search.
   Status prepare();
+
+  // Takes a block that was made elsewhere. Precondition: index < kMaxBlocks and nothing is there.
+  void place(size_t index, Block block);
 
   // Adds a whole block of bulk-made ciphertexts (match/bulk.h) behind the last one. Its references
   // have no originals: erase() only takes them out of the scores. Error no_space.
@@ -66,6 +77,9 @@ class Gallery {
   Result<std::vector<Search>> search(std::span<const SwitchedProbe> probes,
                                      SearchTimings* timings = nullptr);
   Result<Search> search(const SwitchedProbe& probe);
+  // 1:1 with references that have no original: reads their blocks alone, and every other score of
+  // these is masked. Errors: not_found when a slot holds nothing; mismatch.
+  Result<Search> compare(const SwitchedProbe& probe, std::span<const uint64_t> slots);
 
  private:
   Status make_room(uint64_t slot);

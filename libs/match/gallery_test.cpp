@@ -22,7 +22,9 @@ const TestTenant& tenant() {
 struct TestGallery {
   std::map<uint64_t, Bytes> originals;
   std::map<uint64_t, Embedding> people;
+  bool store_fails = false;
   Gallery gallery{tenant().keys, [this](uint64_t slot) -> Result<StoredReference> {
+                    if (store_fails) return make_error(ErrorCode::corrupt, "slot {}", slot);
                     const auto original = originals.find(slot);
                     if (original == originals.end())
                       return make_error(ErrorCode::not_found, "no original of slot {}", slot);
@@ -153,13 +155,102 @@ TEST(Gallery, InsertFailsIfAnOriginalCannotBeRead) {
   People people(kDimension);
   TestGallery test;
   test.insert(0, people.next());
-  test.originals.clear();
+  test.store_fails = true;
   // Slot 300 makes the block wider, which needs the original of slot 0.
   const Status status = test.gallery.insert(300, tenant().reference(people.next()));
   ASSERT_FALSE(status.ok());
-  EXPECT_EQ(status.error().code, ErrorCode::not_found);
+  EXPECT_EQ(status.error().code, ErrorCode::corrupt);
   EXPECT_TRUE(test.gallery.contains(0));
   EXPECT_FALSE(test.gallery.contains(300));
+}
+
+TEST(Gallery, LeavesOutWhatIsGoneFromTheStoreWhenItLaysABlockOut) {
+  People people(kDimension);
+  TestGallery test;
+  test.insert(0, people.next());
+  test.insert(1, people.next());
+  test.originals.erase(0);
+  test.insert(300, people.next());  // makes the block wider
+  EXPECT_FALSE(test.gallery.contains(0));
+  EXPECT_TRUE(test.gallery.contains(1));
+  EXPECT_TRUE(test.gallery.contains(300));
+}
+
+// A block as a segment file keeps it: its words alone.
+struct StoredBlock {
+  explicit StoredBlock(const Block& block) : live(block.live()) {
+    for (const std::span<const uint32_t> part : block.sums())
+      sums->insert(sums->end(), part.begin(), part.end());
+    images->assign(block.images().words().begin(), block.images().words().end());
+  }
+  Block load() const {
+    return Block(tenant().parameters, TiledCiphertexts(SharedWords{*images, images}), live,
+                 {*sums, sums});
+  }
+  using Words = std::vector<uint32_t>;
+  std::bitset<kDegree> live;
+  std::shared_ptr<Words> images = std::make_shared<Words>(), sums = std::make_shared<Words>();
+};
+
+TEST(Gallery, ContinuesFromStoredWordsAsIfTheyHadNeverLeftIt) {
+  People people(kDimension);
+  TestGallery test;
+  for (const uint64_t slot : {0, 1, 2, 100}) test.insert(slot, people.next());
+  must(test.gallery.prepare());
+  const StoredBlock stored(test.gallery.block(0));
+
+  TestGallery loaded;
+  loaded.originals = test.originals;
+  loaded.people = test.people;
+  loaded.gallery.place(0, stored.load());
+  EXPECT_EQ(loaded.gallery.memory_bytes(), 0u);
+  EXPECT_LT(loaded.score_errors(people.next()).max, 7e-5);
+  const Embedding newcomer = people.next();
+  test.insert(3, newcomer);
+  loaded.originals[3] = test.originals[3];
+  must(loaded.gallery.insert(3,
+                             must(parse_stored_reference(tenant().parameters, test.originals[3]))));
+  must(loaded.gallery.erase(1));
+  must(test.gallery.erase(1));
+  must(loaded.gallery.prepare());
+  must(test.gallery.prepare());
+  EXPECT_TRUE(loaded.gallery.block(0) == test.gallery.block(0));
+}
+
+TEST(Gallery, ARetiredReferenceIsOutOfTheScoresAndItsSlotCanBeTakenAgain) {
+  People people(kDimension);
+  TestGallery test;
+  for (const uint64_t slot : {0, 1, 2}) test.insert(slot, people.next());
+  must(test.gallery.prepare());
+  const StoredBlock stored(test.gallery.block(0));
+  TestGallery loaded;
+  loaded.originals = test.originals;
+  loaded.people = test.people;
+  loaded.gallery.place(0, stored.load());
+  loaded.gallery.retire(1);
+  loaded.gallery.retire(1);
+  loaded.people.erase(1);
+  loaded.originals.erase(1);
+  EXPECT_FALSE(loaded.gallery.contains(1));
+  EXPECT_LT(loaded.score_errors(people.next()).max, 7e-5);
+  loaded.insert(1, people.next());
+  EXPECT_LT(loaded.score_errors(people.next()).max, 7e-5);
+}
+
+TEST(Gallery, ABlockMadeWholeTakesNoSingleReferences) {
+  People people(kDimension);
+  TestGallery test;
+  test.insert(0, people.next());
+  must(test.gallery.prepare());
+  const StoredBlock stored(test.gallery.block(0));
+  TestGallery loaded;
+  loaded.gallery.place(
+      0, Block(tenant().parameters, TiledCiphertexts(SharedWords{*stored.images, stored.images}),
+               stored.live));
+  EXPECT_EQ(loaded.gallery.insert(5, tenant().reference(people.next())).error().code,
+            ErrorCode::refused);
+  must(loaded.gallery.erase(0));
+  EXPECT_EQ(loaded.gallery.references(), 0u);
 }
 
 TEST(Gallery, EraseFailsIfTheSlotIsFree) {
@@ -191,6 +282,32 @@ TEST(Gallery, FailsIfReferenceOrProbeIsUnderAnotherKey) {
   ASSERT_FALSE(search.ok());
   EXPECT_EQ(search.error().code, ErrorCode::mismatch);
   EXPECT_FALSE(compare_one(*tenant().keys, probe, 0, tenant().reference(people.next())).ok());
+}
+
+TEST(Gallery, ComparesWithSomeReferencesAloneInTheirBlocks) {
+  People people(kDimension);
+  TestGallery test;
+  for (const uint64_t slot : {0, 1, 2, 5000}) test.insert(slot, people.next());
+  const Embedding probe = people.next_near(test.people[2], 0.8f);
+  const uint64_t slots[] = {1, 5000};
+  const Search search = must(test.gallery.compare(tenant().probe(probe), slots));
+  size_t live = 0;
+  for (uint32_t b = 0; b < search.request.blocks.size(); ++b) {
+    const ScoreBlock& block = search.request.blocks[b];
+    const std::vector<uint32_t> residues = tenant().decrypt(block);
+    for (uint32_t j = 0; j < kDegree; ++j) {
+      if (!is_live(block.live, j)) continue;
+      const uint64_t slot = must(search.map.slot({b, j}));
+      EXPECT_TRUE(slot == 1 || slot == 5000) << slot;
+      EXPECT_NEAR(decode_score(tenant().parameters, residues[j]),
+                  People::inner_product(probe, test.people[slot]), 7e-5);
+      ++live;
+    }
+  }
+  EXPECT_EQ(live, 2u);
+  const uint64_t free_slot = 7;
+  EXPECT_EQ(test.gallery.compare(tenant().probe(probe), {&free_slot, 1}).error().code,
+            ErrorCode::not_found);
 }
 
 TEST(CompareOne, ReadsTheScoreOfOneReference) {

@@ -7,9 +7,15 @@ namespace bauta::match {
 TiledCiphertexts::TiledCiphertexts(size_t count)
     : count_(count), words_(count * 2 * kLimbs * kDegree) {}
 
+TiledCiphertexts::TiledCiphertexts(SharedWords shared)
+    : count_(shared.words.size() / (2 * kLimbs * kDegree)), shared_(std::move(shared)) {
+  BAUTA_ASSERT(shared_.owner != nullptr && shared_.words.size() == count_ * 2 * kLimbs * kDegree);
+}
+
 void TiledCiphertexts::put(size_t index, const ring::EvaluationPolynomial& c0,
                            const ring::EvaluationPolynomial& c1) {
-  BAUTA_ASSERT(index < count_ && c0.limb_count() == kLimbs && c1.limb_count() == kLimbs);
+  BAUTA_ASSERT(index < count_ && !shared() && c0.limb_count() == kLimbs &&
+               c1.limb_count() == kLimbs);
   for (size_t slice = 0; slice < kSlices; ++slice)
     for (size_t limb = 0; limb < kLimbs; ++limb) {
       uint32_t* target = words_.data() + tile_begin(slice, limb) + index * 2 * simd::kTileWords;
