@@ -3,6 +3,8 @@
 // has.
 #pragma once
 
+#include <string_view>
+
 #include "base/result.h"
 #include "bauta/v1/auth.pb.h"
 #include "bauta/v1/key.pb.h"
@@ -34,6 +36,21 @@ class KeyService {
   virtual Result<v1::EdgeSwitchingKey> get_edge_switching_key(
       const v1::GetEdgeSwitchingKeyRequest& request) = 0;
   virtual Result<v1::DecideReply> decide(const v1::DecideRequest& request) = 0;
+};
+
+// The purpose of an edge's ring secret: what the key service derives its seed for, and what the
+// edge expands it for. Persistent: another purpose is another key (docs/formats/key-derivation.md).
+inline constexpr std::string_view kEdgeSecretPurpose = "bauta edge ring secret 1";
+
+// What an edge may ask of the key service itself. Thread-safe.
+class EdgeKeyService {
+ public:
+  virtual ~EdgeKeyService() = default;
+  // The key under which the tenant's new galleries are created.
+  virtual Result<v1::ActiveKey> get_active_key(const v1::GetActiveKeyRequest& request) = 0;
+  // The edge's own secret, once; whoever transports it makes sure that the caller is that edge.
+  // Error refused: it has been delivered before.
+  virtual Result<v1::EdgeKey> get_edge_key(const v1::GetEdgeKeyRequest& request) = 0;
 };
 
 }  // namespace bauta

@@ -191,6 +191,8 @@ Result<AuthServer::Loaded*> AuthServer::load_for(const std::string& name,
                                                  const std::string& edge_id) {
   BAUTA_TRY(Loaded* const gallery, load(name));
   BAUTA_CHECK(check_same_contract(gallery->contract, contract));
+  // Whoever speaks for the edge has shown its certificate; only a revoked one is turned away.
+  BAUTA_CHECK(admit_edge(gallery->row.key_id, edge_id, gallery->row.dimension));
   BAUTA_TRY(const store::Edge edge, catalogue_.find_edge(gallery->row.key_id, edge_id));
   BAUTA_CHECK(gallery->keys->add_edge(edge.switching_key));
   return gallery;

@@ -17,7 +17,6 @@ using Clock = std::chrono::steady_clock;
 
 // Persistent: another purpose is another key (docs/formats/key-derivation.md).
 constexpr std::string_view kTenantPurpose = "bauta tenant ring secret 1";
-constexpr std::string_view kEdgePurpose = "bauta edge ring secret 1";
 
 // Scores that leave for evaluation are rounded to this many steps per unit.
 constexpr double kEvaluationSteps = 1e6;
@@ -45,8 +44,8 @@ Result<secret::SecretKey> KeyServer::issue_edge_key(const std::string& key_id,
                                                     uint32_t dimension) {
   BAUTA_TRY(const keys::KeyId id, parse_key_id(key_id));
   BAUTA_TRY(const match::Parameters parameters, match::Parameters::create(dimension));
-  BAUTA_TRY(const SecretBytes seed, store_->derive(id, kEdgePurpose, edge_id));
-  return secret::SecretKey::expand(parameters.ring(), seed, kEdgePurpose);
+  BAUTA_TRY(const SecretBytes seed, store_->derive(id, kEdgeSecretPurpose, edge_id));
+  return secret::SecretKey::expand(parameters.ring(), seed, kEdgeSecretPurpose);
 }
 
 Result<v1::EvaluationKeys> KeyServer::get_evaluation_keys(

@@ -1,0 +1,272 @@
+#include "services/transport/server.h"
+
+#include <atomic>
+#include <chrono>
+#include <exception>
+
+#include <grpcpp/resource_quota.h>
+#include <grpcpp/security/auth_context.h>
+#include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
+#include <grpcpp/server_context.h>
+
+#include "bauta/v1/auth.grpc.pb.h"
+#include "bauta/v1/key.grpc.pb.h"
+#include "services/transport/status.h"
+#include "services/transport/tls_credentials.h"
+
+namespace bauta::transport {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr const char* kRequestIdField = "bauta-request-id";
+constexpr const char* kCommonNameProperty = "x509_common_name";
+
+std::string common_name(const grpc::ServerContext& context) {
+  const auto names = context.auth_context()->FindPropertyValues(kCommonNameProperty);
+  return names.size() == 1 ? std::string(names.front().data(), names.front().size())
+                           : std::string();
+}
+
+std::string request_id_of(const grpc::ServerContext& context) {
+  const auto field = context.client_metadata().find(kRequestIdField);
+  return field == context.client_metadata().end()
+             ? std::string()
+             : std::string(field->second.data(), field->second.size());
+}
+
+bool is_edge(std::string_view name) {
+  return !name.empty() && name != kAuthName && name != kKeyName;
+}
+
+// Whom a service is for.
+using Admits = bool (*)(std::string_view common_name);
+bool admits_edges(std::string_view name) {
+  return is_edge(name);
+}
+bool admits_auth(std::string_view name) {
+  return name == kAuthName;
+}
+
+// What every call passes through: who calls, how many there are, and an exception's end.
+class Gate {
+ public:
+  Gate(int max_concurrent_calls, CallObserver observer)
+      : max_concurrent_calls_(max_concurrent_calls), observer_(std::move(observer)) {}
+
+  // serve() -> Status.
+  template <typename Request, typename Serve>
+  grpc::Status pass(const char* method, Admits admits, const grpc::ServerContext& context,
+                    const Request& request, Serve serve) {
+    ServedCall call;
+    const auto start = Clock::now();
+    call.method = method;
+    call.peer = common_name(context);
+    set_request_id(request_id_of(context));
+    call.request_id = request_id();
+    const Status status = guarded(call.peer, admits, request, serve);
+    call.duration_us =
+        std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - start).count();
+    if (!status.ok()) call.error = &status.error();
+    if (observer_) observer_(call);
+    return status.ok() ? grpc::Status::OK : to_grpc(status.error());
+  }
+
+ private:
+  template <typename Request, typename Serve>
+  Status guarded(const std::string& peer, Admits admits, const Request& request, Serve serve) {
+    if (!admits(peer))
+      return make_error(ErrorCode::refused, "a certificate for '{}' may not ask this", peer);
+    if constexpr (requires { request.edge_id(); }) {
+      if (admits == admits_edges && request.edge_id() != peer)
+        return make_error(ErrorCode::refused,
+                          "the request is in the name of edge '{}', the certificate is for '{}'",
+                          request.edge_id(), peer);
+    }
+    const Place place(calls_);
+    if (place.number > max_concurrent_calls_)
+      return make_error(ErrorCode::busy, "{} requests are at work already; try again",
+                        max_concurrent_calls_);
+    try {
+      return serve();
+    } catch (const std::exception& exception) {
+      return make_error(ErrorCode::internal, "internal error: {}", exception.what());
+    }
+  }
+
+  struct Place {
+    explicit Place(std::atomic<int>& all) : calls(all), number(++all) {}
+    ~Place() { --calls; }
+    Place(const Place&) = delete;
+    Place& operator=(const Place&) = delete;
+    std::atomic<int>& calls;
+    int number;
+  };
+
+  const int max_concurrent_calls_;
+  const CallObserver observer_;
+  std::atomic<int> calls_{0};
+};
+
+template <typename Service, typename Request, typename Reply>
+using Method = Result<Reply> (Service::*)(const Request&);
+
+// One unary rpc: the gate, then the service.
+template <typename Service, typename Request, typename Reply>
+grpc::Status serve(Gate& gate, const char* name, Admits admits, Service& service,
+                   Method<Service, Request, Reply> method, const grpc::ServerContext& context,
+                   const Request& request, Reply& reply) {
+  return gate.pass(name, admits, context, request, [&]() -> Status {
+    BAUTA_TRY(reply, (service.*method)(request));
+    return {};
+  });
+}
+
+template <typename Service, typename Request, typename Reply>
+grpc::Status serve_streamed(Gate& gate, const char* name, Admits admits, Service& service,
+                            Method<Service, Request, Reply> method,
+                            const grpc::ServerContext& context, const Request& request,
+                            grpc::ServerWriter<v1::Chunk>& writer) {
+  return gate.pass(name, admits, context, request, [&]() -> Status {
+    BAUTA_TRY(const Reply reply, (service.*method)(request));
+    std::string bytes;
+    if (reply.ByteSizeLong() >= kMaxStreamedReply_bytes || !reply.SerializeToString(&bytes))
+      return make_error(ErrorCode::no_space, "the answer is larger than {} bytes",
+                        kMaxStreamedReply_bytes);
+    v1::Chunk chunk;
+    for (size_t offset = 0; offset < bytes.size(); offset += kChunk_bytes) {
+      chunk.set_part(bytes.substr(offset, kChunk_bytes));
+      if (!writer.Write(chunk)) return make_error(ErrorCode::unavailable, "the caller went away");
+    }
+    return {};
+  });
+}
+
+#define BAUTA_RPC(Rpc, RequestType, ReplyType, method)                                     \
+  grpc::Status Rpc(grpc::ServerContext* context, const v1::RequestType* request,           \
+                   v1::ReplyType* reply) override {                                        \
+    return serve(gate_, #Rpc, kAdmits, service_,                                           \
+                 &std::remove_reference_t<decltype(service_)>::method, *context, *request, \
+                 *reply);                                                                  \
+  }
+
+class AuthRpcs final : public v1::Auth::Service {
+ public:
+  AuthRpcs(AuthService& service, Gate& gate) : service_(service), gate_(gate) {}
+
+  BAUTA_RPC(CreateGallery, CreateGalleryRequest, Gallery, create_gallery)
+  BAUTA_RPC(ListGalleries, ListGalleriesRequest, ListGalleriesReply, list_galleries)
+  BAUTA_RPC(GetGallery, GetGalleryRequest, Gallery, get_gallery)
+  BAUTA_RPC(DeleteGallery, DeleteGalleryRequest, DeleteGalleryReply, delete_gallery)
+  BAUTA_RPC(Enrol, EnrolRequest, EnrolReply, enrol)
+  BAUTA_RPC(Erase, EraseRequest, EraseReply, erase)
+  BAUTA_RPC(Identify, IdentifyRequest, IdentifyReply, identify)
+  BAUTA_RPC(Verify, VerifyRequest, VerifyReply, verify)
+
+ private:
+  static constexpr Admits kAdmits = admits_edges;
+  AuthService& service_;
+  Gate& gate_;
+};
+
+class KeyRpcs final : public v1::Key::Service {
+ public:
+  KeyRpcs(KeyService& service, Gate& gate) : service_(service), gate_(gate) {}
+
+  grpc::Status GetEvaluationKeys(grpc::ServerContext* context,
+                                 const v1::GetEvaluationKeysRequest* request,
+                                 grpc::ServerWriter<v1::Chunk>* writer) override {
+    return serve_streamed(gate_, "GetEvaluationKeys", kAdmits, service_,
+                          &KeyService::get_evaluation_keys, *context, *request, *writer);
+  }
+  BAUTA_RPC(GetEdgeSwitchingKey, GetEdgeSwitchingKeyRequest, EdgeSwitchingKey,
+            get_edge_switching_key)
+  BAUTA_RPC(Decide, DecideRequest, DecideReply, decide)
+
+ private:
+  static constexpr Admits kAdmits = admits_auth;
+  KeyService& service_;
+  Gate& gate_;
+};
+
+class EdgeKeyRpcs final : public v1::EdgeKeys::Service {
+ public:
+  EdgeKeyRpcs(EdgeKeyService& service, Gate& gate) : service_(service), gate_(gate) {}
+
+  BAUTA_RPC(GetActiveKey, GetActiveKeyRequest, ActiveKey, get_active_key)
+  BAUTA_RPC(GetEdgeKey, GetEdgeKeyRequest, EdgeKey, get_edge_key)
+
+ private:
+  static constexpr Admits kAdmits = admits_edges;
+  EdgeKeyService& service_;
+  Gate& gate_;
+};
+
+#undef BAUTA_RPC
+
+class RunningServer final : public Server {
+ public:
+  RunningServer(const ServerOptions& options, CallObserver observer)
+      : gate_(options.max_concurrent_calls, std::move(observer)) {}
+  ~RunningServer() override { drain(0); }
+
+  Gate& gate() { return gate_; }
+  void add(std::unique_ptr<grpc::Service> service) { services_.push_back(std::move(service)); }
+
+  Status start(const ServerOptions& options, size_t max_request_bytes) {
+    BAUTA_TRY(const std::shared_ptr<grpc::ServerCredentials> credentials,
+              server_credentials(options.tls));
+    grpc::ServerBuilder builder;
+    builder.AddListeningPort(options.listen, credentials, &port_);
+    builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+    builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10'000);
+    builder.SetMaxReceiveMessageSize(static_cast<int>(max_request_bytes));
+    builder.SetMaxSendMessageSize(static_cast<int>(kMaxReply_bytes));
+    for (const auto& service : services_) builder.RegisterService(service.get());
+    server_ = builder.BuildAndStart();
+    if (server_ == nullptr || port_ == 0)
+      return make_error(ErrorCode::busy,
+                        "cannot listen on {}: another program has the port, or the address is "
+                        "not of this machine",
+                        options.listen);
+    return {};
+  }
+
+  int port() const override { return port_; }
+
+  void drain(int64_t timeout_ms) override {
+    if (server_ == nullptr) return;
+    server_->Shutdown(std::chrono::system_clock::now() + std::chrono::milliseconds(timeout_ms));
+    server_->Wait();
+    server_.reset();
+  }
+
+ private:
+  Gate gate_;
+  std::vector<std::unique_ptr<grpc::Service>> services_;
+  std::unique_ptr<grpc::Server> server_;
+  int port_ = 0;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Server>> Server::serve_auth(const ServerOptions& options, AuthService& auth,
+                                                   CallObserver observer) {
+  auto server = std::make_unique<RunningServer>(options, std::move(observer));
+  server->add(std::make_unique<AuthRpcs>(auth, server->gate()));
+  BAUTA_CHECK(server->start(options, kMaxAuthRequest_bytes));
+  return std::unique_ptr<Server>(std::move(server));
+}
+
+Result<std::unique_ptr<Server>> Server::serve_key(const ServerOptions& options, KeyService& key,
+                                                  EdgeKeyService& edge_keys,
+                                                  CallObserver observer) {
+  auto server = std::make_unique<RunningServer>(options, std::move(observer));
+  server->add(std::make_unique<KeyRpcs>(key, server->gate()));
+  server->add(std::make_unique<EdgeKeyRpcs>(edge_keys, server->gate()));
+  BAUTA_CHECK(server->start(options, kMaxDecideRequest_bytes));
+  return std::unique_ptr<Server>(std::move(server));
+}
+
+}  // namespace bauta::transport

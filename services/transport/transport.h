@@ -1,0 +1,44 @@
+// What clients and servers of services/transport share: who is who, and the limits of a message.
+//
+// Every connection is TLS (1.2 or later) with certificates on both sides, checked against one CA.
+// The common name of a certificate is its owner's name: "auth" and "key" are the two servers, every
+// other name is the edge of that name. A client also checks that the server it reaches is the one
+// it means: its certificate must be for the host name "auth" or "key", whatever the address.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace bauta::transport {
+
+inline constexpr std::string_view kAuthName = "auth";
+inline constexpr std::string_view kKeyName = "key";
+
+// PEM files.
+struct TlsFiles {
+  std::filesystem::path authority;  // whose certificates are accepted
+  std::filesystem::path certificate;
+  std::filesystem::path private_key;
+};
+
+// A probe is 31 KB, and an enrolment as many; an encrypted image is some megabytes.
+inline constexpr size_t kMaxAuthRequest_bytes = size_t{64} << 20;
+// 7.5 MB for each million references searched.
+inline constexpr size_t kMaxDecideRequest_bytes = size_t{256} << 20;
+inline constexpr size_t kMaxReply_bytes = size_t{64} << 20;
+// Evaluation keys; larger than any single message may be, so they come in chunks.
+inline constexpr size_t kMaxStreamedReply_bytes = size_t{1} << 31;
+inline constexpr size_t kChunk_bytes = size_t{1} << 20;
+
+// The id of the request that this thread works on; travels with the calls that the thread makes,
+// and is set on the other side while the call is served. Not secret, no personal data; at most 64
+// printable characters.
+const std::string& request_id();
+void set_request_id(std::string id);
+
+}  // namespace bauta::transport

@@ -1,0 +1,262 @@
+// Real connections on loopback, with certificates good and bad.
+
+#include <thread>
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include "base/file.h"
+#include "services/transport/certificates.h"
+#include "services/transport/client.h"
+#include "services/transport/server.h"
+
+namespace bauta::transport {
+namespace {
+
+namespace fs = std::filesystem;
+
+class FakeAuth final : public AuthService {
+ public:
+  Result<v1::Gallery> create_gallery(const v1::CreateGalleryRequest&) override {
+    return make_error(ErrorCode::already_exists, "there is one");
+  }
+  Result<v1::ListGalleriesReply> list_galleries(const v1::ListGalleriesRequest&) override {
+    throw std::runtime_error("thrown");
+  }
+  Result<v1::Gallery> get_gallery(const v1::GetGalleryRequest& request) override {
+    v1::Gallery gallery;
+    gallery.set_gallery(request.gallery());
+    gallery.set_key_id(request_id());
+    return gallery;
+  }
+  Result<v1::DeleteGalleryReply> delete_gallery(const v1::DeleteGalleryRequest& request) override {
+    return Error{static_cast<ErrorCode>(request.gallery()[0] - 'a' + 1),
+                 "message " + request.gallery()};
+  }
+  Result<v1::EnrolReply> enrol(const v1::EnrolRequest&) override { return v1::EnrolReply(); }
+  Result<v1::EraseReply> erase(const v1::EraseRequest&) override {
+    std::this_thread::sleep_for(std::chrono::milliseconds(400));
+    return v1::EraseReply();
+  }
+  Result<v1::IdentifyReply> identify(const v1::IdentifyRequest& request) override {
+    v1::IdentifyReply reply;
+    reply.set_subject(request.edge_id());
+    return reply;
+  }
+  Result<v1::VerifyReply> verify(const v1::VerifyRequest&) override { return v1::VerifyReply(); }
+};
+
+class FakeKey final : public KeyService, public EdgeKeyService {
+ public:
+  Result<v1::EvaluationKeys> get_evaluation_keys(const v1::GetEvaluationKeysRequest&) override {
+    v1::EvaluationKeys keys;
+    keys.set_galois_keys(std::string(kMaxReply_bytes + 5, 'g'));
+    keys.set_relinearization_key("r");
+    return keys;
+  }
+  Result<v1::EdgeSwitchingKey> get_edge_switching_key(
+      const v1::GetEdgeSwitchingKeyRequest& request) override {
+    v1::EdgeSwitchingKey key;
+    key.set_key(request.edge_id());
+    return key;
+  }
+  Result<v1::DecideReply> decide(const v1::DecideRequest& request) override {
+    v1::DecideReply reply;
+    reply.set_block(static_cast<uint32_t>(request.scores().size()));
+    return reply;
+  }
+  Result<v1::ActiveKey> get_active_key(const v1::GetActiveKeyRequest&) override {
+    return v1::ActiveKey();
+  }
+  Result<v1::EdgeKey> get_edge_key(const v1::GetEdgeKeyRequest& request) override {
+    v1::EdgeKey key;
+    key.set_seed("seed of " + request.edge_id());
+    return key;
+  }
+};
+
+class TransportTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = (fs::temp_directory_path() / "bauta-transport-XXXXXX").string();
+    directory_ = mkdtemp(pattern.data());
+    ASSERT_TRUE(create_authority(directory_ / "ca").ok());
+    auth_server_ = start_auth(issue("auth"));
+    key_server_ = Server::serve_key({"127.0.0.1:0", issue("key")}, key_, key_).value();
+  }
+  void TearDown() override { fs::remove_all(directory_); }
+
+  TlsFiles issue(const std::string& name, int days = 1, const std::string& authority = "ca") {
+    return issue_certificate(directory_ / authority, {name, {"127.0.0.1"}, days},
+                             directory_ / ("of-" + authority))
+        .value();
+  }
+  std::unique_ptr<Server> start_auth(const TlsFiles& tls) {
+    return Server::serve_auth({"127.0.0.1:0", tls}, auth_).value();
+  }
+  ClientOptions to(const Server& server, const TlsFiles& tls) {
+    ClientOptions options{fmt::format("127.0.0.1:{}", server.port()), tls};
+    options.connect_timeout_ms = 1'500;
+    return options;
+  }
+  static ErrorCode code_of(AuthService& service) {
+    v1::IdentifyRequest request;
+    request.set_edge_id("door");
+    const auto reply = service.identify(request);
+    return reply.ok() ? ErrorCode{} : reply.error().code;
+  }
+  ErrorCode identify_with(const TlsFiles& tls) {
+    return code_of(*connect_auth(to(*auth_server_, tls)).value());
+  }
+
+  fs::path directory_;
+  FakeAuth auth_;
+  FakeKey key_;
+  std::unique_ptr<Server> auth_server_, key_server_;
+};
+
+TEST_F(TransportTest, CarriesRequestsErrorsAndRequestIds) {
+  const auto client = connect_auth(to(*auth_server_, issue("door"))).value();
+  set_request_id("request-7");
+  v1::GetGalleryRequest get;
+  get.set_gallery("staff");
+  const auto gallery = client->get_gallery(get);
+  ASSERT_TRUE(gallery.ok()) << gallery.error().message;
+  EXPECT_EQ(gallery->gallery(), "staff");
+  EXPECT_EQ(gallery->key_id(), "request-7");
+  for (int code = 1; code <= 10; ++code) {
+    v1::DeleteGalleryRequest remove;
+    remove.set_gallery(std::string(1, static_cast<char>('a' + code - 1)));
+    const auto removed = client->delete_gallery(remove);
+    EXPECT_EQ(removed.error().code, static_cast<ErrorCode>(code));
+    EXPECT_EQ(removed.error().message, "message " + remove.gallery());
+  }
+  EXPECT_EQ(client->list_galleries({}).error().code, ErrorCode::internal);
+}
+
+TEST_F(TransportTest, StreamsWhatIsLargerThanAMessage) {
+  TlsFiles auth = issue("second");  // only the name counts, which is not "auth"
+  EXPECT_EQ(connect_key(to(*key_server_, auth)).value()->get_evaluation_keys({}).error().code,
+            ErrorCode::refused);
+  auth.certificate = directory_ / "of-ca/auth.pem";
+  auth.private_key = directory_ / "of-ca/auth.key";
+  const auto client = connect_key(to(*key_server_, auth)).value();
+  const auto keys = client->get_evaluation_keys({});
+  ASSERT_TRUE(keys.ok()) << keys.error().message;
+  EXPECT_EQ(keys->galois_keys().size(), kMaxReply_bytes + 5);
+  EXPECT_EQ(keys->relinearization_key(), "r");
+  v1::DecideRequest decide;
+  decide.set_scores(std::string(size_t{40} << 20, 's'));
+  const auto decided = client->decide(decide);
+  ASSERT_TRUE(decided.ok()) << decided.error().message;
+  EXPECT_EQ(decided->block(), decide.scores().size());
+}
+
+TEST_F(TransportTest, DeliversAKeyOnlyToTheEdgeThatTheCertificateNames) {
+  const auto client = connect_edge_keys(to(*key_server_, issue("door"))).value();
+  v1::GetEdgeKeyRequest request;
+  request.set_edge_id("door");
+  EXPECT_EQ(client->get_edge_key(request).value().seed(), "seed of door");
+  request.set_edge_id("gate");
+  EXPECT_EQ(client->get_edge_key(request).error().code, ErrorCode::refused);
+}
+
+TEST_F(TransportTest, RefusesOthersCertificates) {
+  EXPECT_EQ(identify_with(issue("door")), ErrorCode{});
+  EXPECT_EQ(identify_with(issue("gate")), ErrorCode::refused);  // in the name of door
+  EXPECT_EQ(identify_with(issue("old", -1)), ErrorCode::unavailable);
+  ASSERT_TRUE(create_authority(directory_ / "foreign").ok());
+  TlsFiles foreign = issue("door", 1, "foreign");
+  EXPECT_EQ(identify_with(foreign), ErrorCode::unavailable);  // does not believe the server
+  foreign.authority = directory_ / "ca/ca.pem";
+  EXPECT_EQ(identify_with(foreign), ErrorCode::unavailable);  // is not believed
+  // The servers' own certificates are no edges'.
+  TlsFiles key{directory_ / "ca/ca.pem", directory_ / "of-ca/key.pem",
+               directory_ / "of-ca/key.key"};
+  EXPECT_EQ(identify_with(key), ErrorCode::refused);
+}
+
+TEST_F(TransportTest, RefusesAServerThatIsAnotherThanMeant) {
+  const auto impostor = start_auth(issue("impostor"));
+  const auto client = connect_auth(to(*impostor, issue("door"))).value();
+  EXPECT_EQ(code_of(*client), ErrorCode::unavailable);
+  EXPECT_EQ(code_of(*connect_auth(to(*key_server_, issue("hall"))).value()),
+            ErrorCode::unavailable);
+}
+
+TEST_F(TransportTest, ReportsDeadlinesAndSurvivesARestart) {
+  ClientOptions options = to(*auth_server_, issue("door"));
+  options.deadline_ms = 100;
+  const auto hasty = connect_auth(options).value();
+  const auto late = hasty->erase({});
+  EXPECT_EQ(late.error().code, ErrorCode::unavailable);
+  EXPECT_NE(late.error().message.find("in time"), std::string::npos);
+
+  const auto client = connect_auth(to(*auth_server_, options.tls)).value();
+  EXPECT_EQ(code_of(*client), ErrorCode{});
+  const int port = auth_server_->port();
+  auth_server_.reset();
+  EXPECT_EQ(code_of(*client), ErrorCode::unavailable);
+  ServerOptions again{
+      fmt::format("127.0.0.1:{}", port),
+      {directory_ / "ca/ca.pem", directory_ / "of-ca/auth.pem", directory_ / "of-ca/auth.key"}};
+  auth_server_ = Server::serve_auth(again, auth_).value();
+  EXPECT_EQ(code_of(*client), ErrorCode{});
+  EXPECT_EQ(Server::serve_auth(again, auth_).error().code, ErrorCode::busy);
+}
+
+TEST_F(TransportTest, DrainsWhatIsAtWork) {
+  const auto client = connect_auth(to(*auth_server_, issue("door"))).value();
+  bool answered = false;
+  std::thread caller([&] { answered = client->erase({}).ok(); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  auth_server_->drain(5'000);
+  caller.join();
+  EXPECT_TRUE(answered);
+}
+
+TEST_F(TransportTest, RefusesMoreCallsThanItsLimit) {
+  const TlsFiles tls{directory_ / "ca/ca.pem", directory_ / "of-ca/auth.pem",
+                     directory_ / "of-ca/auth.key"};
+  const auto server = Server::serve_auth({"127.0.0.1:0", tls, 1}, auth_).value();
+  const auto client = connect_auth(to(*server, issue("door"))).value();
+  std::thread caller([&] { (void)client->erase({}); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  EXPECT_EQ(code_of(*client), ErrorCode::busy);
+  caller.join();
+  EXPECT_EQ(code_of(*client), ErrorCode{});
+}
+
+TEST_F(TransportTest, KeepsPrivateKeysPrivate) {
+  const TlsFiles door = issue("door");
+  struct stat status {};
+  ASSERT_EQ(stat(door.private_key.c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777, 0600u);
+  ASSERT_EQ(stat((directory_ / "ca/ca.key").c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777, 0600u);
+  fs::permissions(door.private_key, fs::perms(0644));
+  EXPECT_EQ(connect_auth(to(*auth_server_, door)).error().code, ErrorCode::refused);
+  ASSERT_TRUE(write_file_atomically(door.private_key, as_bytes("no key"), 0600).ok());
+  EXPECT_EQ(connect_auth(to(*auth_server_, door)).error().code, ErrorCode::invalid_argument);
+}
+
+TEST_F(TransportTest, IssuesNoCertificateThatLies) {
+  const auto issue_for = [&](const std::string& name, const std::string& host) {
+    const auto issued = issue_certificate(directory_ / "ca", {name, {host}}, directory_ / "out");
+    return issued.ok() ? ErrorCode{} : issued.error().code;
+  };
+  EXPECT_EQ(issue_for("edge", "auth"), ErrorCode::invalid_argument);
+  EXPECT_EQ(issue_for("edge", "key"), ErrorCode::invalid_argument);
+  EXPECT_EQ(issue_for("edge", "a,DNS:auth"), ErrorCode::invalid_argument);
+  EXPECT_EQ(issue_for("../edge", "host"), ErrorCode::invalid_argument);
+  EXPECT_EQ(issue_for("ca", "host"), ErrorCode::invalid_argument);
+  EXPECT_EQ(issue_for("", "host"), ErrorCode::invalid_argument);
+  EXPECT_EQ(issue_for("edge", "::1"), ErrorCode{});
+  EXPECT_EQ(issue_for("edge", "::1"), ErrorCode::already_exists);
+  EXPECT_EQ(create_authority(directory_ / "ca").error().code, ErrorCode::already_exists);
+  EXPECT_EQ(issue_certificate(directory_ / "none", {"e", {}}, directory_).error().code,
+            ErrorCode::not_found);
+}
+
+}  // namespace
+}  // namespace bauta::transport
