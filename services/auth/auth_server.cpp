@@ -31,12 +31,12 @@ KeyFiles key_files(const fs::path& directory, const std::string& key_id, size_t 
 }  // namespace
 
 Result<std::unique_ptr<AuthServer>> AuthServer::open(const fs::path& directory, KeyService& keys,
-                                                     size_t threads) {
+                                                     size_t threads, Admission admission) {
   BAUTA_CHECK(create_directory(directory, 0700));
   BAUTA_CHECK(create_directory(directory / "keys", 0700));
   BAUTA_TRY(store::Catalogue catalogue, store::Catalogue::open(directory / "catalogue.sqlite"));
   return std::unique_ptr<AuthServer>(
-      new AuthServer(directory, std::move(catalogue), keys, threads));
+      new AuthServer(directory, std::move(catalogue), keys, threads, admission));
 }
 
 // --- Edges and keys
@@ -191,8 +191,8 @@ Result<AuthServer::Loaded*> AuthServer::load_for(const std::string& name,
                                                  const std::string& edge_id) {
   BAUTA_TRY(Loaded* const gallery, load(name));
   BAUTA_CHECK(check_same_contract(gallery->contract, contract));
-  // Whoever speaks for the edge has shown its certificate; only a revoked one is turned away.
-  BAUTA_CHECK(admit_edge(gallery->row.key_id, edge_id, gallery->row.dimension));
+  if (admission_ == Admission::on_arrival)
+    BAUTA_CHECK(admit_edge(gallery->row.key_id, edge_id, gallery->row.dimension));
   BAUTA_TRY(const store::Edge edge, catalogue_.find_edge(gallery->row.key_id, edge_id));
   BAUTA_CHECK(gallery->keys->add_edge(edge.switching_key));
   return gallery;

@@ -15,12 +15,20 @@
 
 namespace bauta::auth {
 
+// When an edge may send ciphertexts.
+enum class Admission {
+  explicitly,  // after admit_edge()
+  on_arrival,  // with its first request, which its certificate vouches for; a revoked edge never
+               // again
+};
+
 class AuthServer final : public AuthService {
  public:
   // Opens or creates the server's directory: catalogue.sqlite, and keys/ for the tenants' public
   // keys. `keys` must outlive the server. Errors: those of the catalogue.
   static Result<std::unique_ptr<AuthServer>> open(const std::filesystem::path& directory,
-                                                  KeyService& keys, size_t threads = 1);
+                                                  KeyService& keys, size_t threads = 1,
+                                                  Admission admission = Admission::explicitly);
 
   // Lets an edge send ciphertexts for galleries under this key: fetches and stores its
   // key-switching key. Fine if it is admitted already. Error refused: the edge was revoked.
@@ -56,11 +64,12 @@ class AuthServer final : public AuthService {
   };
 
   AuthServer(std::filesystem::path directory, store::Catalogue catalogue, KeyService& keys,
-             size_t threads)
+             size_t threads, Admission admission)
       : directory_(std::move(directory)),
         catalogue_(std::move(catalogue)),
         keys_(keys),
-        threads_(threads) {}
+        threads_(threads),
+        admission_(admission) {}
 
   // The gallery with everything that the catalogue holds of it by now.
   Result<Loaded*> load(const std::string& name);
@@ -79,6 +88,7 @@ class AuthServer final : public AuthService {
   store::Catalogue catalogue_;
   KeyService& keys_;
   ThreadPool threads_;
+  const Admission admission_;
   std::mutex mutex_;  // guards loaded_ and what it points to
   std::map<std::string, std::unique_ptr<Loaded>> loaded_;
 };
