@@ -6,7 +6,8 @@ namespace bauta::store {
 namespace {
 
 constexpr const char* kGalleryColumns =
-    "SELECT id, name, key_id, contract, dimension, created_at_ms, digest, generation FROM gallery ";
+    "SELECT id, name, key_id, contract, dimension, created_at_ms, digest, generation, "
+    "segments_version FROM gallery ";
 
 Result<Gallery> parse_gallery(const Connection& connection, const Statement& row) {
   Gallery gallery;
@@ -18,6 +19,7 @@ Result<Gallery> parse_gallery(const Connection& connection, const Statement& row
   gallery.dimension = static_cast<uint32_t>(row.integer(4));
   gallery.created_at_ms = row.integer(5);
   gallery.generation = static_cast<uint64_t>(row.integer(7));
+  gallery.segments_version = static_cast<uint64_t>(row.integer(8));
   if (!std::in_range<uint32_t>(row.integer(4)) || !equals(row.bytes(6), gallery_digest(gallery)))
     return damaged(connection, fmt::format("gallery number {}", gallery.id));
   return gallery;
@@ -145,7 +147,7 @@ Status Catalogue::check() {
   for (const auto& [key_id, edge_id] : edges) BAUTA_CHECK(find_edge(key_id, edge_id));
   BAUTA_TRY(const auto galleries, list_galleries());
   for (const Gallery& gallery : galleries)
-    BAUTA_CHECK(for_each_reference(gallery, 0, [](const ReferenceView&) { return Status{}; }));
+    BAUTA_CHECK(for_each_live(gallery, [](const ReferenceView&) { return Status{}; }));
   BAUTA_CHECK(verify_audit_chain());
   return {};
 }

@@ -37,7 +37,8 @@ inline constexpr size_t kMaxContractBytes = size_t{1} << 16;
 inline constexpr uint32_t kMaxDimension = 4096;
 inline constexpr size_t kMaxOriginalBytes = size_t{1} << 20;
 inline constexpr size_t kMaxReferencesPerSubject = 256;
-inline constexpr uint32_t kMaxPositions = uint32_t{1} << 31;  // per gallery
+inline constexpr uint32_t kBlockPositions = 4096;             // that share a segment
+inline constexpr uint32_t kMaxPositions = uint32_t{1} << 22;  // per gallery: 1,024 blocks
 inline constexpr size_t kMaxSwitchingKeyBytes = size_t{1} << 24;
 inline constexpr size_t kMaxAuditRecordsPerRead = 10000;
 
@@ -62,8 +63,9 @@ struct Gallery {
   std::string contract;
   Digest contract_digest{};  // SHA-256 of contract
   uint32_t dimension = 0;
-  int64_t created_at_ms = 0;  // since 1970, UTC, as all times here
-  uint64_t generation = 0;    // when this was read; grows with every enrolment and erasure
+  int64_t created_at_ms = 0;      // since 1970, UTC, as all times here
+  uint64_t generation = 0;        // when this was read; grows with every enrolment and erasure
+  uint64_t segments_version = 0;  // likewise; grows whenever the set of segments changes
 };
 
 struct Reference {
@@ -83,15 +85,45 @@ struct ReferenceView {
   int64_t id;
   uint32_t position;
   bool live;                 // false: the position holds nothing (any more)
+  bool bulk;                 // came in a block that was made whole, and has no original
   std::string_view subject;  // empty unless live
-  ByteView original;         // the reference ciphertext; empty unless live
+  ByteView original;         // the reference ciphertext; empty unless live and not bulk
+  int64_t created_at_ms;
+};
+
+// A file that holds the references of one block (store/segment.h).
+struct Segment {
+  uint32_t block = 0;
+  bool bulk = false;
+  std::string file;
+  uint64_t size_bytes = 0;
+};
+
+// The segments of a gallery hold exactly what was live at generation `compacted`, but bulk blocks:
+// they also hold what was erased of them.
+struct SegmentSet {
+  uint64_t version = 0;
+  uint64_t compacted = 0;
+  std::vector<Segment> segments;  // by block
+};
+
+// Who holds a position.
+struct Holder {
+  Reference reference;
+  std::string subject;
+  uint64_t generation = 0;  // since when
+  bool bulk = false;
 };
 
 struct GalleryStats {
   uint64_t subjects = 0;
   uint64_t references = 0;      // live ones
+  uint64_t bulk = 0;            // of these, without an original
   uint64_t erased = 0;          // positions below the highest ever assigned that hold nothing now
   uint64_t original_bytes = 0;  // of the live references
+  uint64_t segment_bytes = 0;
+  uint64_t segments = 0;
+  uint64_t tail = 0;  // live, and in no segment yet
 };
 
 // A subject that exists already: an error, or a subject with more references than before.
@@ -100,8 +132,8 @@ enum class IfEnrolled { refuse, add };
 struct Erasure {
   uint64_t references = 0;
   // False: the references are out of use for good, but their bytes may still lie in the files,
-  // because another process keeps reading an older state or because the disk is full. The next
-  // erasure, opening or finish_erasures() tries again.
+  // because another process keeps reading an older state, the disk is full, or a segment holds
+  // them. finish_erasures() tries again.
   bool bytes_gone = false;
 };
 
@@ -177,7 +209,7 @@ class Catalogue {
   Result<Gallery> find_gallery(std::string_view name);
   // By name.
   Result<std::vector<Gallery>> list_galleries();
-  // With its subjects and references; the audit log stays. Error: not_found.
+  // With its subjects, references and rows of segments; the audit log stays. Error: not_found.
   Result<Erasure> delete_gallery(std::string_view name);
 
   // The operations below identify a gallery by its id and fail with not_found once it is deleted.
@@ -192,27 +224,61 @@ class Catalogue {
   Result<Subject> find_subject(const Gallery& gallery, std::string_view subject);
   // By name.
   Result<std::vector<std::string>> list_subjects(const Gallery& gallery);
-  // Removes the subject, its references and their bytes; its name may be enrolled again.
-  // Error: not_found.
-  Result<Erasure> erase_subject(const Gallery& gallery, std::string_view subject);
-  // Removes the bytes that earlier erasures had to leave. False: some still remain.
+  // Takes the subject and its references out of use and returns their number; its name may be
+  // enrolled again. Their bytes go with finish_erasures(). Error: not_found.
+  Result<uint64_t> retire_subject(const Gallery& gallery, std::string_view subject);
+  // Removes the originals of what was retired, in all galleries. A position is free for another
+  // reference once no segment holds the former one. False: some bytes still remain.
   Result<bool> finish_erasures();
+  // Both.
+  Result<Erasure> erase_subject(const Gallery& gallery, std::string_view subject);
 
-  // The ciphertext of one reference. Error: not_found, also when it was erased.
+  // The ciphertext of one reference. Error: not_found, also when it was erased or came in bulk.
   Result<Bytes> read_original(const Gallery& gallery, int64_t reference_id);
+  // Error: not_found when the position holds nothing.
+  Result<Holder> find_holder(const Gallery& gallery, uint32_t position);
+
+  // --- Segments
+
+  Result<SegmentSet> segments(const Gallery& gallery);
+  // Makes `put` and the removal of `dropped` blocks the new set, and `compacted` its generation.
+  // Error: busy when the set is no longer at `version`.
+  Status replace_segments(const Gallery& gallery, uint64_t version, uint64_t compacted,
+                          std::span<const Segment> put, std::span<const uint32_t> dropped);
+  // Blocks of single references with changes after `since`, ascending.
+  Result<std::vector<uint32_t>> changed_blocks(const Gallery& gallery, uint64_t since);
+  // Live references of one block that are not newer than `until`, by position; without names.
+  Result<std::vector<Holder>> read_block(const Gallery& gallery, uint32_t block, uint64_t until);
+  // The ciphertext of a retired reference that was enrolled not later than `until`, while it is
+  // still there. Error: not_found.
+  Result<Bytes> read_retired(const Gallery& gallery, uint32_t position, uint64_t until);
+  // Positions in bulk blocks that were erased; their bytes remain in the segment.
+  Result<std::vector<uint32_t>> retired_in_bulk(const Gallery& gallery);
+
+  // The first block that holds nothing and has nothing behind it.
+  Result<uint32_t> next_block(const Gallery& gallery);
+  // Adds references without originals, subject i at coefficient i of the segment's block, with the
+  // segment itself and an audit record for every subject, in one transaction. Errors: as enrol;
+  // busy when the block is taken.
+  Status enrol_block(const Gallery& gallery, const Segment& segment,
+                     std::span<const std::string> subjects, IfEnrolled if_enrolled);
 
   // The gallery's present generation: a read of microseconds, for a process that wants to know
   // whether another one changed the gallery.
   Result<uint64_t> generation(const Gallery& gallery);
   // Streams the positions that changed after generation `since`, in the order of their changes,
-  // and returns the generation to ask from next time. since = 0 gives all live references. Apply
-  // each view by position: whatever stood there before is replaced, or gone if the view is not
+  // and returns the generation to ask from next time. Live references in bulk blocks are left out:
+  // they come with their segments. since = 0 leaves the erased out as well. Apply each view by
+  // position: whatever stood there before is replaced, or gone if the view is not
   // live. Positions are used again after an erasure, so match and name subjects from one and the
   // same state: never look a position of an earlier search up in a later state.
   // Changes made while it runs come with the next call. An error of the callback stops the stream
   // and is returned. The callback may use the catalogue.
   Result<uint64_t> for_each_reference(const Gallery& gallery, uint64_t since,
                                       const std::function<Status(const ReferenceView&)>& callback);
+  // Streams all live references, also those in bulk blocks, by position.
+  Status for_each_live(const Gallery& gallery,
+                       const std::function<Status(const ReferenceView&)>& callback);
   // Counts rows: some 0.2 us per reference.
   Result<GalleryStats> stats(const Gallery& gallery);
 

@@ -259,7 +259,7 @@ TEST_F(DamageTest, AGalleryWithNoPositionLeftIsFull) {
   Catalogue catalogue = open();
   const Gallery gallery = *catalogue.find_gallery("doors");
   ASSERT_TRUE(Connection::open(path(), 100)
-                  ->run("UPDATE reference SET position = 2147483646 WHERE subject = 'doors-s3'")
+                  ->run("UPDATE reference SET position = 4194302 WHERE subject = 'doors-s3'")
                   .ok());
   const std::vector<Bytes> three(3, Bytes(10));
   EXPECT_EQ(catalogue.enrol(gallery, "anna", three).error().code, ErrorCode::no_space);

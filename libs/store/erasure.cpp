@@ -12,6 +12,14 @@ namespace {
 
 constexpr int64_t kPayloadsPerTransaction = 64;
 
+// Rows out of use that no segment holds any more. The bytes of a bulk reference are in its segment
+// as long as that exists.
+constexpr const char* kInNoSegment =
+    "state = 2 AND (NOT EXISTS (SELECT 1 FROM segment s WHERE s.gallery = r.gallery "
+    "AND s.block = r.position / 4096) OR (bulk = 0 AND generation <= "
+    "(SELECT compacted FROM gallery g WHERE g.id = r.gallery)))";
+static_assert(kBlockPositions == 4096);
+
 Result<std::vector<int64_t>> read_ids(Connection& connection, std::string_view sql,
                                       std::initializer_list<Value> values = {}) {
   BAUTA_TRY(Statement rows, connection.prepare(sql, values));
@@ -44,11 +52,6 @@ Status delete_payloads(Connection& connection, std::string_view table) {
     }
     BAUTA_CHECK(transaction.commit());
   }
-}
-
-Result<std::vector<int64_t>> rows_without_payload(Connection& connection, std::string_view table) {
-  return read_ids(connection,
-                  fmt::format("SELECT id FROM {} WHERE state = 2 AND payload IS NULL", table));
 }
 
 Status mark_erased(Connection& connection, std::string_view table,
@@ -86,20 +89,32 @@ Result<uint64_t> retire_references(Connection& connection, const Gallery& galler
   return static_cast<uint64_t>(connection.changed_rows());
 }
 
+Result<bool> nothing_remains(Connection& connection) {
+  BAUTA_TRY(const int64_t remaining,
+            connection.query_integer("SELECT EXISTS (SELECT 1 FROM reference WHERE state = 2)"));
+  return remaining == 0;
+}
+
 }  // namespace
 
 Result<bool> wipe_erased(Connection& connection) {
-  BAUTA_TRY(const int64_t anything,
-            connection.query_integer("SELECT EXISTS (SELECT 1 FROM reference WHERE state = 2) "
-                                     "OR EXISTS (SELECT 1 FROM edge WHERE state = 2) "
-                                     "OR EXISTS (SELECT 1 FROM gallery WHERE name IS NULL)"));
-  if (anything == 0) return true;
+  BAUTA_TRY(const int64_t anything, connection.query_integer(fmt::format(
+                                        "SELECT EXISTS (SELECT 1 FROM reference r WHERE state = 2 "
+                                        "AND (payload IS NOT NULL OR {})) "
+                                        "OR EXISTS (SELECT 1 FROM edge WHERE state = 2) "
+                                        "OR EXISTS (SELECT 1 FROM gallery WHERE name IS NULL)",
+                                        kInNoSegment)));
+  if (anything == 0) return nothing_remains(connection);
   BAUTA_CHECK(delete_payloads(connection, "reference"));
   BAUTA_CHECK(delete_payloads(connection, "edge"));
   // Read before the log is emptied: a payload that another process deletes after that is its own
   // concern.
-  BAUTA_TRY(const auto references, rows_without_payload(connection, "reference"));
-  BAUTA_TRY(const auto edges, rows_without_payload(connection, "edge"));
+  BAUTA_TRY(const auto references,
+            read_ids(connection, fmt::format("SELECT id FROM reference r WHERE payload IS NULL "
+                                             "AND {}",
+                                             kInNoSegment)));
+  BAUTA_TRY(const auto edges,
+            read_ids(connection, "SELECT id FROM edge WHERE state = 2 AND payload IS NULL"));
   BAUTA_TRY(const bool emptied, connection.truncate_log());
   if (!emptied) return false;
   BAUTA_TRY(Transaction transaction, Transaction::begin(connection));
@@ -107,7 +122,7 @@ Result<bool> wipe_erased(Connection& connection) {
   BAUTA_CHECK(mark_erased(connection, "edge", edges));
   BAUTA_CHECK(drop_deleted_galleries(connection));
   BAUTA_CHECK(transaction.commit());
-  return true;
+  return nothing_remains(connection);
 }
 
 bool wipe_if_possible(Connection& connection) {
@@ -115,20 +130,24 @@ bool wipe_if_possible(Connection& connection) {
   return wiped.ok() && *wiped;
 }
 
-Result<Erasure> Catalogue::erase_subject(const Gallery& gallery, std::string_view subject) {
+Result<uint64_t> Catalogue::retire_subject(const Gallery& gallery, std::string_view subject) {
   BAUTA_CHECK(check_name("subject", subject));
   std::lock_guard lock(state_->mutex);
   Connection& connection = state_->connection;
+  BAUTA_TRY(Transaction transaction, Transaction::begin(connection));
+  BAUTA_TRY(const uint64_t references, retire_references(connection, gallery, subject));
+  if (references == 0) return not_enrolled(gallery, subject);
+  BAUTA_CHECK(append_audit_record(connection, {AuditEvent::erasure, AuditOutcome::accepted,
+                                               gallery.name, std::string(subject)}));
+  BAUTA_CHECK(transaction.commit());
+  return references;
+}
+
+Result<Erasure> Catalogue::erase_subject(const Gallery& gallery, std::string_view subject) {
   Erasure erasure;
-  {
-    BAUTA_TRY(Transaction transaction, Transaction::begin(connection));
-    BAUTA_TRY(erasure.references, retire_references(connection, gallery, subject));
-    if (erasure.references == 0) return not_enrolled(gallery, subject);
-    BAUTA_CHECK(append_audit_record(connection, {AuditEvent::erasure, AuditOutcome::accepted,
-                                                 gallery.name, std::string(subject)}));
-    BAUTA_CHECK(transaction.commit());
-  }
-  erasure.bytes_gone = wipe_if_possible(connection);
+  BAUTA_TRY(erasure.references, retire_subject(gallery, subject));
+  std::lock_guard lock(state_->mutex);
+  erasure.bytes_gone = wipe_if_possible(state_->connection);
   return erasure;
 }
 
@@ -141,6 +160,7 @@ Result<Erasure> Catalogue::delete_gallery(std::string_view name) {
     BAUTA_TRY(Transaction transaction, Transaction::begin(connection));
     BAUTA_TRY(erasure.references, retire_references(connection, gallery, std::nullopt));
     BAUTA_CHECK(connection.run("UPDATE gallery SET name = NULL WHERE id = ?1", {gallery.id}));
+    BAUTA_CHECK(connection.run("DELETE FROM segment WHERE gallery = ?1", {gallery.id}));
     BAUTA_CHECK(append_audit_record(
         connection, {AuditEvent::gallery_deleted, AuditOutcome::accepted, gallery.name, ""}));
     BAUTA_CHECK(transaction.commit());

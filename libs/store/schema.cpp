@@ -79,6 +79,52 @@ CREATE TRIGGER audit_keeps_rows BEFORE DELETE ON audit
 CREATE TRIGGER audit_keeps_columns BEFORE UPDATE ON audit
   BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
 )sql",
+    R"sql(
+ALTER TABLE gallery ADD COLUMN compacted INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE gallery ADD COLUMN segments_version INTEGER NOT NULL DEFAULT 0;
+
+CREATE TABLE segment (
+  gallery INTEGER NOT NULL REFERENCES gallery (id),
+  block INTEGER NOT NULL,
+  bulk INTEGER NOT NULL,
+  file TEXT NOT NULL,
+  bytes INTEGER NOT NULL,
+  PRIMARY KEY (gallery, block)
+) STRICT, WITHOUT ROWID;
+
+ALTER TABLE reference RENAME TO reference_1;
+CREATE TABLE reference (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  gallery INTEGER NOT NULL REFERENCES gallery (id),
+  position INTEGER NOT NULL,
+  generation INTEGER NOT NULL,
+  enrolled INTEGER NOT NULL,
+  state INTEGER NOT NULL,
+  bulk INTEGER NOT NULL,
+  subject TEXT,
+  created_at_ms INTEGER NOT NULL,
+  original_bytes INTEGER NOT NULL,
+  original_digest BLOB,
+  digest BLOB,
+  payload INTEGER,
+  UNIQUE (gallery, position),
+  CHECK (CASE state WHEN 1 THEN subject IS NOT NULL AND (payload IS NOT NULL OR bulk = 1)
+                    WHEN 2 THEN subject IS NULL
+                    ELSE subject IS NULL AND payload IS NULL END)
+) STRICT;
+INSERT INTO reference SELECT id, gallery, position, generation, generation, state, 0, subject,
+  created_at_ms, original_bytes, original_digest, digest, payload FROM reference_1;
+DELETE FROM sqlite_sequence WHERE name = 'reference';
+INSERT INTO sqlite_sequence (name, seq)
+  SELECT 'reference', seq FROM sqlite_sequence WHERE name = 'reference_1';
+DROP TABLE reference_1;
+CREATE INDEX reference_change ON reference (gallery, generation, position)
+  WHERE bulk = 0 OR state <> 1;
+CREATE INDEX reference_subject ON reference (gallery, subject, position) WHERE subject IS NOT NULL;
+CREATE INDEX reference_erasing ON reference (gallery, position) WHERE state = 2;
+CREATE INDEX reference_erased ON reference (gallery, position) WHERE state = 3;
+CREATE INDEX reference_single ON reference (gallery, position) WHERE bulk = 0;
+)sql",
 };
 
 Result<int64_t> read_version(Connection& connection) {

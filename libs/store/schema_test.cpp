@@ -1,8 +1,7 @@
-#include "store/schema.h"
-
 #include <fstream>
 
 #include "base/file.h"
+#include "store/state.h"
 #include "store/test_support.h"
 
 namespace bauta::store {
@@ -117,6 +116,41 @@ TEST_F(SchemaTest, ProcessesThatCreateTheSameCatalogueAllGetIt) {
     EXPECT_EQ(finding, "");
     EXPECT_EQ(Catalogue::open(file)->list_galleries()->size(), 6u);
   }
+}
+
+// Version 1 of the real schema, with one live and one erased reference.
+TEST_F(SchemaTest, Version1IsBroughtForwardWithItsReferencesAndTheirNumbering) {
+  ASSERT_TRUE(create_catalogue(path(), schema_steps().first(1)).ok());
+  Gallery gallery;
+  gallery.id = 1;
+  gallery.name = "doors";
+  gallery.key_id = "key-1";
+  gallery.contract = "c";
+  gallery.dimension = 128;
+  const Bytes original = original_bytes(1);
+  const Reference kept{1, 0, 5};
+  auto connection = Connection::open(path(), 100);
+  ASSERT_TRUE(connection.ok());
+  const auto run = [&](std::string_view sql, std::initializer_list<Value> values) {
+    const Status status = connection->run(sql, values);
+    ASSERT_TRUE(status.ok()) << status.error().message;
+  };
+  run("INSERT INTO gallery VALUES (1, 'doors', 'key-1', 'c', 128, 0, ?1, 3)",
+      {gallery_digest(gallery)});
+  run("INSERT INTO payload VALUES (1, zeroblob(4096), ?1)", {original});
+  run("INSERT INTO reference VALUES (1, 1, 0, 1, 1, 'anna', 5, 1000, ?1, ?2, 1)",
+      {sha256(original), reference_digest(1, "anna", kept, sha256(original))});
+  run("INSERT INTO reference VALUES (9, 1, 1, 3, 3, NULL, 5, 0, NULL, NULL, NULL)", {});
+  connection = make_error(ErrorCode::internal, "closed");
+
+  Catalogue catalogue = open();
+  EXPECT_TRUE(catalogue.check().ok());
+  EXPECT_EQ(*catalogue.read_original(*catalogue.find_gallery("doors"), 1), original);
+  const auto enrolled = catalogue.enrol(*catalogue.find_gallery("doors"), "ben",
+                                        std::vector<Bytes>{original_bytes(2)});
+  ASSERT_TRUE(enrolled.ok()) << enrolled.error().message;
+  EXPECT_EQ(enrolled->front().id, 10);
+  EXPECT_EQ(enrolled->front().position, 1u);
 }
 
 }  // namespace

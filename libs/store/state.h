@@ -43,6 +43,10 @@ Result<int64_t> insert_payload(Connection& connection, ByteView bytes);
 Result<uint64_t> read_generation(Connection& connection, const Gallery& gallery);
 // Moves the gallery on to its next generation and returns it.
 Result<uint64_t> advance_generation(Connection& connection, const Gallery& gallery);
+Result<SegmentSet> read_segments(Connection& connection, const Gallery& gallery);
+// Error: already_exists (unless `add`); invalid_argument for more than a subject may have.
+Status check_subject_may_grow(Connection& connection, const Gallery& gallery,
+                              std::string_view subject, size_t added, IfEnrolled if_enrolled);
 // Names in the entry are checked by the caller.
 Result<AuditHead> append_audit_record(Connection& connection, const AuditEntry& entry);
 Result<AuditHead> read_audit_head(Connection& connection);
