@@ -71,7 +71,7 @@ function(bauta_isa_tests name)
     add_test(NAME ${name}.${isa} COMMAND ${name}_test --gtest_brief=1)
     # 2: the processor lacks it.
     set_tests_properties(${name}.${isa} PROPERTIES
-      ENVIRONMENT "BAUTA_ISA=${isa}" SKIP_RETURN_CODE 2 TIMEOUT 300 LABELS isa)
+      ENVIRONMENT "BAUTA_ISA=${isa}" SKIP_RETURN_CODE 2 TIMEOUT 600 LABELS isa)
   endforeach()
 endfunction()
 

@@ -29,6 +29,8 @@ TEST(Parameters, TheGallerySetConstructs) {
 TEST(Parameters, KnownDigest) {
   EXPECT_EQ(to_hex(Parameters::create(gallery_literal())->digest()),
             "c8942b8ccb1d030851340a8f11d4bcbb55c691cfe517a5c852c23f1c025a568d");
+  EXPECT_EQ(to_hex(sha256(Parameters::create(gallery_literal())->serialize())),
+            "bb89a7bdb4c6d4b4ee8b069734163f13f0fe4c2d7d4b956856882f5c6a0ca7f4");
 }
 
 TEST(Parameters, TheTableIsThatOfTheGuidelines) {

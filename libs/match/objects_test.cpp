@@ -129,6 +129,31 @@ TEST(ScoreRequest, ParseFailsIfNothingIsLive) {
   EXPECT_THAT(parsed.error().message, HasSubstr("live position"));
 }
 
+// docs/formats/objects.md
+TEST(GalleryObjects, KnownAnswers) {
+  const Parameters gallery = must(Parameters::create(128));
+  const ckks::KeyId key_id{{5}};
+  const auto uniform = [&](uint64_t index, size_t limbs) {
+    return ring::sample_uniform<ring::Form::coefficient>(
+        ring::PublicSeed{}, "vector", index, gallery.ring().ciphertext_moduli().prefix(limbs));
+  };
+  const auto digest = [](const Bytes& bytes) { return to_hex(sha256(bytes)); };
+  EXPECT_EQ(digest(serialize_probe(gallery, {uniform(0, 2), {}, gallery.probe_scale(), key_id})),
+            "8932f7133dc445ba53c616db5232a933b02cd74e946385416c7072a8a64c7557");
+  const double scale = gallery.reference_scale();
+  EXPECT_EQ(digest(serialize_reference(gallery, {uniform(0, 2), {}, scale, key_id})),
+            "3d499ce7ce991fc390c325338bf4c6e50f75c125dff9fda7a54f2ec24b0d932d");
+  EXPECT_EQ(digest(serialize_stored_reference(
+                gallery, StoredReference{{uniform(0, 2), uniform(1, 2), scale, key_id}})),
+            "f25498d4dfa2ab735035e69fc8eee8d08dd4d1718f12b76ad24d944d5f717886");
+  ScoreRequest request{.key_id = key_id, .blocks = {}};
+  ScoreBlock block{{uniform(0, 1), uniform(1, 1), gallery.score_scale(), key_id}, {}};
+  set_live(block.live, 7);
+  request.blocks.push_back(std::move(block));
+  EXPECT_EQ(digest(serialize_score_request(gallery, request)),
+            "7eeedd7815773e22379306ecfb7d52fcb66a1f4b236966c1ef933cc4093f75e3");
+}
+
 TEST(ScoreMap, FailsForWhatWasNotAsked) {
   LivePositions live{};
   set_live(live, 10);

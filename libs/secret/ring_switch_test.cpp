@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "base/random.h"
+#include "ckks/noise.h"
 #include "ckks/parser_checks.h"
 #include "ckks/test_parameters.h"
 #include "ring/primes.h"
@@ -70,10 +71,11 @@ TEST(RingSwitch, TakesTheCoefficientsAtTheMultiples) {
       const int64_t value = residue > modulus.value() / 2 ? residue - modulus.value() : residue;
       squares += std::pow(static_cast<double>(value - message.coefficients[8 * i]), 2);
     }
-    // The rounding of the division, about sqrt(4096/18), as in the gallery's own key switches.
-    const double deviation = std::sqrt(squares / 4096);
-    EXPECT_GT(deviation, 10);
-    EXPECT_LT(deviation, 25);
+    // Each key switch is in the large ring, the rounding errors meet the small secret.
+    const double predicted = std::sqrt(
+        ckks::NoiseModel(image_ring()).fresh_secret() + ckks::NoiseModel(gallery()).division() +
+        ckks::NoiseModel(parameters.switching()).key_switch(parameters.shape()));
+    EXPECT_NEAR(std::sqrt(squares / 4096) / predicted, 1, 0.1);
   }
 }
 
@@ -108,6 +110,18 @@ TEST(RingSwitchKey, SerialisesAndParses) {
   EXPECT_EQ(parsed->key.from, key->key.from);
   ckks::expect_parser_refuses_damage(
       bytes, [&](ByteView damaged) { return parse_ring_switch_key(parameters, damaged); });
+}
+
+// docs/formats/objects.md
+TEST(RingSwitchKey, KnownAnswer) {
+  Randomness randomness = Randomness::insecure_fixed(8);
+  const ckks::Parameters large = ckks::insecure_parameters(2048, 3, 1);
+  const ckks::Parameters small = ckks::insecure_parameters(1024, 2, 1);
+  const auto parameters = RingSwitchParameters::create(large, small, {8257537, 7340033});
+  const auto key = generate_ring_switch_key(*parameters, key_of(large, "image ring"),
+                                            key_of(small, "tenant"), randomness);
+  EXPECT_EQ(to_hex(sha256(serialize(*parameters, *key))),
+            "0fd9e654e43359321a36c1886376bde2a4f5347519e4701d4508792da190e961");
 }
 
 TEST(PublicKey, SerialisesAndParses) {

@@ -151,6 +151,21 @@ TEST(Encryption, KnownAnswer) {
   const auto ciphertext = encrypt(key, message, 2, 1024, randomness);
   EXPECT_EQ(to_hex(sha256(serialize(gallery(), *ciphertext))),
             "c349cca2c25ff838854b8fd9f1a253f1dca5862649cce4898214b4a01ea05f9f");
+  EXPECT_EQ(to_hex(sha256(serialize(gallery(), expand(*ciphertext)))),
+            "6967714a91c27a87d265749d9128a02f1b222c9a039640af70855b1ef5b54a37");
+}
+
+TEST(PublicEncryption, KnownAnswer) {
+  const SecretKey key = key_of(gallery(), 1, "tenant");
+  Randomness randomness = Randomness::insecure_fixed(7);
+  const auto public_key = generate_public_key(key, randomness);
+  EXPECT_EQ(to_hex(sha256(serialize(gallery(), *public_key))),
+            "930a549f5a1822970cff8467ebda815951532296326adc85b1e540f6f6050d09");
+  ckks::Message message{std::vector<int64_t>(4096), 1024};
+  for (int64_t i = 0; i < 4096; ++i) message.coefficients[static_cast<size_t>(i)] = i * i - 4096;
+  const auto ciphertext = encrypt_public(gallery(), *public_key, message, 2, randomness);
+  EXPECT_EQ(to_hex(sha256(serialize(gallery(), *ciphertext))),
+            "15956a6bc856f32d9caba755eddcab11af3c380f168d5f1a75cc44804316089c");
 }
 
 TEST(Decryption, FailsIfTheCiphertextNamesAnotherKey) {

@@ -1,0 +1,238 @@
+// Files that people and other programs hand to the project, and those it keeps itself.
+#include <algorithm>
+#include <array>
+#include <memory>
+
+#include <openssl/ec.h>
+#include <openssl/evp.h>
+#include <openssl/x509.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "face/engine.h"
+#include "face/evaluation.h"
+#include "face/image.h"
+#include "fuzz/parsers.h"
+#include "keys/envelope.h"
+#include "keys/key_file.h"
+#include "keys/rsa_public_key.h"
+#include "keys/signature.h"
+#include "keys/wrapped_key.h"
+#include "network/evaluation.h"
+#include "services/contract.h"
+
+namespace bauta::fuzz {
+namespace {
+
+Bytes bytes_of(std::string_view text) {
+  return {text.begin(), text.end()};
+}
+
+// The bytes again, or nothing if they did not parse.
+std::optional<Bytes> same_if(bool parsed, ByteView bytes) {
+  if (!parsed) return std::nullopt;
+  return Bytes(bytes.begin(), bytes.end());
+}
+
+// Bytes as a file that exists in memory alone, while the object lives.
+class MemoryFile {
+ public:
+  explicit MemoryFile(ByteView bytes) : descriptor_(memfd_create("fuzz", MFD_CLOEXEC)) {
+    BAUTA_ASSERT(descriptor_ >= 0 && write(descriptor_, bytes.data(), bytes.size()) ==
+                                         static_cast<ssize_t>(bytes.size()));
+  }
+  ~MemoryFile() { close(descriptor_); }
+  MemoryFile(const MemoryFile&) = delete;
+  MemoryFile& operator=(const MemoryFile&) = delete;
+  std::filesystem::path path() const { return fmt::format("/proc/self/fd/{}", descriptor_); }
+
+ private:
+  int descriptor_;
+};
+
+// What parses must also evaluate.
+Parser network() {
+  const auto run = [](ByteView bytes) -> std::optional<Bytes> {
+    constexpr size_t kSmall = 100'000;  // bytes: more weights would only take longer
+    const auto parsed = network::parse_network(bytes);
+    if (parsed.ok() && bytes.size() < kSmall) {
+      const Bytes face(3 * network::kFaceSide * network::kFaceSide);
+      const std::vector<float> embedding =
+          network::evaluate(*parsed, network::input_maps(face, parsed->input));
+      BAUTA_ASSERT(embedding.size() == parsed->dimension());
+    }
+    return same_if(parsed.ok(), bytes);
+  };
+  const auto reseal = [](Bytes file) {
+    if (file.size() < sizeof(Digest)) return file;
+    const size_t content = file.size() - sizeof(Digest);
+    const Digest digest = sha256(ByteView(file).first(content));
+    std::ranges::copy(digest, file.begin() + static_cast<ptrdiff_t>(content));
+    return file;
+  };
+  return {"network", *read_file(BAUTA_FORMAT_VECTORS "/network-tiny.bnet", network::kMaxFileBytes),
+          run, reseal};
+}
+
+// The weights do not exist, which comes after the description.
+Parser engine_description() {
+  const auto run = [](ByteView bytes) {
+    const auto engine = face::make_onnx_engine(MemoryFile(bytes).path(), "/nonexistent");
+    return same_if(engine.error().code == ErrorCode::not_found, bytes);
+  };
+  return {"engine-description", bytes_of(R"({"format": 1, "engine": "average",
+      "model": "a.onnx", "sha256": "00", "input": {"side": 112, "channels": "RGB",
+      "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}, "output": "out", "dimension": 128,
+      "metric": "cosine", "thresholds": {"verify": 0.4, "identify": 0.6}})"),
+          run};
+}
+
+Parser pairs() {
+  const auto run = [](ByteView bytes) {
+    return same_if(face::read_pairs(MemoryFile(bytes).path(), "images").ok(), bytes);
+  };
+  return {"pairs", bytes_of("2\t1\nA\t1\t2\nA\t1\tB\t2\nC\t3\t4\nC\t3\tD\t4\n"), run};
+}
+
+Parser image() {
+  const auto run = [](ByteView bytes) {
+    const face::ImageLimits limits{.max_bytes = 1 << 16, .max_pixels = 1 << 14, .min_side = 1};
+    const auto decoded = face::decode_image(bytes, limits);
+    BAUTA_ASSERT(!decoded.ok() || decoded->rgb.size() ==
+                                      decoded->row_bytes() * static_cast<size_t>(decoded->height));
+    return same_if(decoded.ok(), bytes);
+  };
+  return {"image", *face::encode_png(face::make_image(8, 4)), run};
+}
+
+keys::KeyRecord some_record() {
+  keys::KeyRecord record;
+  record.tenant = "default";
+  record.generation = 1;
+  record.created_at_s = record.activated_at_s = 1735689600;
+  record.copies = {"copies"};
+  return record;
+}
+
+// Members may stand in any order, but what was read is written and read again alike.
+Parser key_file() {
+  const auto run = [](ByteView bytes) {
+    const auto file = keys::parse_key_file(bytes, "keys.json");
+    if (file.ok()) {
+      const std::string text = serialize(*file);
+      BAUTA_ASSERT(serialize(*keys::parse_key_file(as_bytes(text), "keys.json")) == text);
+    }
+    return same_if(file.ok(), bytes);
+  };
+  const keys::KeyFile file{{some_record()}, {{{}, Bytes(91), 1}}};
+  return {"key-file", bytes_of(serialize(file)), run};
+}
+
+using SigningKey = std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)>;
+
+const SigningKey& signing_key() {
+  static const SigningKey key(EVP_EC_gen("P-256"), EVP_PKEY_free);
+  return key;
+}
+
+Bytes public_signing_key() {
+  uint8_t* der = nullptr;
+  const int size_bytes = i2d_PUBKEY(signing_key().get(), &der);
+  Bytes bytes(der, der + size_bytes);
+  OPENSSL_free(der);
+  return bytes;
+}
+
+keys::Signature sign(std::string_view purpose, ByteView message) {
+  const Digest digest = keys::signed_digest(purpose, message);
+  const std::unique_ptr<EVP_PKEY_CTX, decltype(&EVP_PKEY_CTX_free)> context(
+      EVP_PKEY_CTX_new(signing_key().get(), nullptr), EVP_PKEY_CTX_free);
+  std::array<uint8_t, 80> der;
+  size_t size_bytes = der.size();
+  BAUTA_ASSERT(
+      EVP_PKEY_sign_init(context.get()) == 1 &&
+      EVP_PKEY_sign(context.get(), der.data(), &size_bytes, digest.data(), digest.size()) == 1);
+  const uint8_t* cursor = der.data();
+  const std::unique_ptr<ECDSA_SIG, decltype(&ECDSA_SIG_free)> pair(
+      d2i_ECDSA_SIG(nullptr, &cursor, static_cast<long>(size_bytes)), ECDSA_SIG_free);
+  keys::Signature signature;
+  BN_bn2binpad(ECDSA_SIG_get0_r(pair.get()), signature.data(), 32);
+  BN_bn2binpad(ECDSA_SIG_get0_s(pair.get()), signature.data() + 32, 32);
+  return signature;
+}
+
+Parser key_copy() {
+  static const Bytes signer = public_signing_key();
+  constexpr size_t kSignedBy_bytes = sizeof(keys::KeyId) + sizeof(keys::Signature);
+  const auto with_own_signature = [](Bytes content) {
+    const keys::Signature signature = sign(keys::kWrappedKeyPurpose, content);
+    return keys::with_signature(std::move(content), {{}, signature});
+  };
+  const auto run = [](ByteView bytes) {
+    return same_if(keys::parse_key_copy(bytes, signer, "copy").ok(), bytes);
+  };
+  const auto reseal = [=](Bytes copy) {
+    if (copy.size() < kSignedBy_bytes) return copy;
+    const ByteView content = ByteView(copy).first(copy.size() - kSignedBy_bytes);
+    // A valid signature stays, so that a valid copy does.
+    keys::Signature signature;
+    std::copy_n(copy.end() - sizeof signature, sizeof signature, signature.begin());
+    if (keys::verify_signature(signer, keys::kWrappedKeyPurpose, content, signature).ok())
+      return copy;
+    return with_own_signature({content.begin(), content.end()});
+  };
+  const keys::KeyCopy copy{some_record(), {}, {{}, Bytes(40)}};
+  return {"key-copy", with_own_signature(serialize(copy)), run, reseal};
+}
+
+Parser rsa_public_key() {
+  const auto run = [](ByteView bytes) {
+    const auto key = keys::parse_rsa_public_key(bytes);
+    BAUTA_ASSERT(!key.ok() || serialize(*key).ok());
+    return same_if(key.ok(), bytes);
+  };
+  const keys::RsaPublicKey key{Bytes(keys::kMinRsaModulus_bits / 8, 0xff), {1, 0, 1}};
+  return {"rsa-public-key", *serialize(key), run};
+}
+
+// The public key of a signature; the signature itself has no format.
+Parser signing_public_key() {
+  static const keys::Signature signature = sign("fuzz", {});
+  const auto run = [](ByteView bytes) {
+    const Status valid = keys::verify_signature(bytes, "fuzz", {}, signature);
+    return same_if(valid.ok() || valid.error().code == ErrorCode::corrupt, bytes);
+  };
+  return {"signing-public-key", public_signing_key(), run};
+}
+
+Parser sealed_package() {
+  const auto run = [](ByteView bytes) { return same_if(keys::sealed_under(bytes).ok(), bytes); };
+  Bytes package = bytes_of("BAUTASEA");
+  package.push_back(1);
+  package.resize(120);
+  return {"sealed-package", package, run};
+}
+
+Parser contract() {
+  const auto run = [](ByteView bytes) -> std::optional<Bytes> {
+    const auto parsed = parse_contract(as_text(bytes));
+    if (!parsed.ok()) return std::nullopt;
+    return bytes_of(serialize_contract(*parsed));
+  };
+  v1::EmbeddingContract contract;
+  contract.set_engine("engine");
+  contract.set_model_digest(std::string(32, '\1'));
+  contract.set_dimension(128);
+  return {"contract", bytes_of(serialize_contract(contract)), run};
+}
+
+}  // namespace
+
+std::vector<Parser> file_parsers() {
+  return {
+      network(),        engine_description(), pairs(),          image(),   key_file(), key_copy(),
+      rsa_public_key(), signing_public_key(), sealed_package(), contract()};
+}
+
+}  // namespace bauta::fuzz
