@@ -19,6 +19,11 @@ std::string serialize_contract(const v1::EmbeddingContract& contract) {
   writer.text(contract.normalisation());
   writer.f64(contract.threshold_verify());
   writer.f64(contract.threshold_identify());
+  // Left out where they say nothing, as in contracts from before there were any.
+  if (contract.norm_tolerance() != 0 || contract.norm_reported()) {
+    writer.f64(contract.norm_tolerance());
+    writer.u8(contract.norm_reported() ? 1 : 0);
+  }
   return std::string(as_text(writer.bytes()));
 }
 
@@ -35,6 +40,12 @@ Result<v1::EmbeddingContract> parse_contract(std::string_view bytes) {
   contract.set_threshold_verify(threshold_verify);
   BAUTA_TRY(const double threshold_identify, reader.f64());
   contract.set_threshold_identify(threshold_identify);
+  if (reader.remaining() > 0) {
+    BAUTA_TRY(const double norm_tolerance, reader.f64());
+    contract.set_norm_tolerance(norm_tolerance);
+    BAUTA_TRY(const uint8_t norm_reported, reader.u8());
+    contract.set_norm_reported(norm_reported != 0);
+  }
   BAUTA_CHECK(reader.finish());
   return contract;
 }
@@ -58,10 +69,10 @@ Status check_same_contract(const v1::EmbeddingContract& gallery,
                   to_hex(as_bytes(offered.model_digest())));
   if (serialize_contract(gallery) != serialize_contract(offered))
     return differ("normalisation and thresholds",
-                  fmt::format("{} {} {}", gallery.normalisation(), gallery.threshold_verify(),
-                              gallery.threshold_identify()),
-                  fmt::format("{} {} {}", offered.normalisation(), offered.threshold_verify(),
-                              offered.threshold_identify()));
+                  fmt::format("{} {} {} {}", gallery.normalisation(), gallery.threshold_verify(),
+                              gallery.threshold_identify(), gallery.norm_tolerance()),
+                  fmt::format("{} {} {} {}", offered.normalisation(), offered.threshold_verify(),
+                              offered.threshold_identify(), offered.norm_tolerance()));
   return {};
 }
 

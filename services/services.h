@@ -35,6 +35,7 @@ class KeyService {
       const v1::GetEvaluationKeysRequest& request) = 0;
   virtual Result<v1::EdgeSwitchingKey> get_edge_switching_key(
       const v1::GetEdgeSwitchingKeyRequest& request) = 0;
+  virtual Result<v1::AdmitReply> admit(const v1::AdmitRequest& request) = 0;
   virtual Result<v1::DecideReply> decide(const v1::DecideRequest& request) = 0;
 };
 

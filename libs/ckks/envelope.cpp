@@ -41,6 +41,8 @@ std::string_view object_type_name(ObjectType type) {
       return "score request";
     case ObjectType::ring_switch_key:
       return "ring-switch key";
+    case ObjectType::admission:
+      return "admission";
   }
   return "unknown object";
 }

@@ -34,6 +34,7 @@ enum class ObjectType : uint16_t {
   stored_reference = 10,
   score_request = 11,
   ring_switch_key = 12,
+  admission = 13,
 };
 
 // In plain words, for errors: "probe", "Galois key", ...

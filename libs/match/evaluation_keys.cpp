@@ -132,20 +132,33 @@ Result<std::vector<std::shared_ptr<const ckks::GaloisKey>>> EvaluationKeys::galo
   return keys;
 }
 
+// i = r - 1, and its reversal, is the last of all.
+Result<std::shared_ptr<const ckks::GaloisKey>> EvaluationKeys::conjugation_key() const {
+  const std::lock_guard lock(mutex_);
+  if (conjugation_key_ == nullptr) {
+    BAUTA_TRY(conjugation_key_, read_galois_key(parameters_.width() - 2));
+  }
+  return conjugation_key_;
+}
+
 Status EvaluationKeys::load_galois_keys(size_t count) const {
-  const ckks::KeySwitchShape shape = key_shape(parameters_);
-  const size_t key_bytes = ckks::galois_key_bytes(parameters_.ring(), shape);
   while (galois_keys_.size() < count) {
-    const size_t k = galois_keys_.size();
-    BAUTA_TRY(const Bytes bytes, read_range(galois_key_file_, k * key_bytes, key_bytes));
-    BAUTA_TRY(ckks::GaloisKey key, ckks::parse_galois_key(parameters_.ring(), shape, bytes));
-    BAUTA_CHECK(ckks::check_key_id("Galois key", key.key.to, key_id()));
-    if (key.element != galois_elements_[k])
-      return make_error(ErrorCode::corrupt, "key {} of {} is for X -> X^{} where X^{} is due", k,
-                        galois_key_file_.string(), key.element, galois_elements_[k]);
-    galois_keys_.push_back(std::make_shared<const ckks::GaloisKey>(std::move(key)));
+    BAUTA_TRY(auto key, read_galois_key(galois_keys_.size()));
+    galois_keys_.push_back(std::move(key));
   }
   return {};
+}
+
+Result<std::shared_ptr<const ckks::GaloisKey>> EvaluationKeys::read_galois_key(size_t index) const {
+  const ckks::KeySwitchShape shape = key_shape(parameters_);
+  const size_t key_bytes = ckks::galois_key_bytes(parameters_.ring(), shape);
+  BAUTA_TRY(const Bytes bytes, read_range(galois_key_file_, index * key_bytes, key_bytes));
+  BAUTA_TRY(ckks::GaloisKey key, ckks::parse_galois_key(parameters_.ring(), shape, bytes));
+  BAUTA_CHECK(ckks::check_key_id("Galois key", key.key.to, key_id()));
+  if (key.element != galois_elements_[index])
+    return make_error(ErrorCode::corrupt, "key {} of {} is for X -> X^{} where X^{} is due", index,
+                      galois_key_file_.string(), key.element, galois_elements_[index]);
+  return std::make_shared<const ckks::GaloisKey>(std::move(key));
 }
 
 }  // namespace bauta::match

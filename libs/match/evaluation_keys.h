@@ -57,11 +57,14 @@ class EvaluationKeys {
   // The keys of a block folded at m: that of g_u at index u; index 0 is the identity and null.
   // Precondition: m a power of two up to the width. Errors: corrupt, mismatch, not_found.
   Result<std::vector<std::shared_ptr<const ckks::GaloisKey>>> galois_keys(size_t folding) const;
+  // That of Y -> 1/Y. Errors as galois_keys.
+  Result<std::shared_ptr<const ckks::GaloisKey>> conjugation_key() const;
 
  private:
   EvaluationKeys(const Parameters& parameters, std::filesystem::path galois_key_file,
                  ckks::RelinearizationKey&& relinearization_key);
   Status load_galois_keys(size_t count) const;
+  Result<std::shared_ptr<const ckks::GaloisKey>> read_galois_key(size_t index) const;
 
   Parameters parameters_;
   std::filesystem::path galois_key_file_;
@@ -72,6 +75,7 @@ class EvaluationKeys {
   mutable std::mutex mutex_;  // guards what follows
   std::map<ckks::KeyId, std::shared_ptr<const ckks::SwitchingKey>> edges_;
   mutable std::vector<std::shared_ptr<const ckks::GaloisKey>> galois_keys_;  // a prefix of the file
+  mutable std::shared_ptr<const ckks::GaloisKey> conjugation_key_;
 };
 
 }  // namespace bauta::match

@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include "base/file.h"
+#include "match/admission.h"
 #include "services/contract.h"
 
 namespace bauta::auth {
@@ -16,6 +17,16 @@ constexpr size_t kMaxRelinearizationKey_bytes = size_t{16} << 20;
 uint64_t microseconds_since(Clock::time_point start) {
   return static_cast<uint64_t>(
       std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - start).count());
+}
+
+v1::Origin origin_of(const std::string& gallery, const std::string& edge_id,
+                     const v1::EmbeddingContract& contract) {
+  v1::Origin origin;
+  origin.set_gallery(gallery);
+  origin.set_edge_id(edge_id);
+  origin.set_norm_tolerance(contract.norm_tolerance());
+  origin.set_norm_reported(contract.norm_reported());
+  return origin;
 }
 
 // The evaluation keys of one key generation for one template width.
@@ -204,12 +215,14 @@ Result<v1::EnrolReply> AuthServer::enrol(const v1::EnrolRequest& request) {
   std::lock_guard lock(mutex_);
   BAUTA_TRY(Loaded* const gallery,
             load_for(request.gallery(), request.contract(), request.edge_id()));
+  std::vector<match::StoredReference> admitted;
   std::vector<Bytes> originals;
   for (const std::string& reference : request.references()) {
-    BAUTA_TRY(const match::StoredReference stored,
-              gallery->keys->admit_reference(as_bytes(reference)));
+    BAUTA_TRY(match::StoredReference stored, gallery->keys->admit_reference(as_bytes(reference)));
     originals.push_back(match::serialize_stored_reference(gallery->keys->parameters(), stored));
+    admitted.push_back(std::move(stored));
   }
+  BAUTA_CHECK(admit_references(*gallery, request.edge_id(), admitted));
   BAUTA_TRY(const std::vector<store::Reference> references,
             catalogue_.enrol(gallery->row, request.subject(), originals,
                              request.add() ? store::IfEnrolled::add : store::IfEnrolled::refuse));
@@ -217,6 +230,25 @@ Result<v1::EnrolReply> AuthServer::enrol(const v1::EnrolRequest& request) {
   for (const store::Reference& reference : references)
     reply.add_reference_ids(std::to_string(reference.id));
   return reply;
+}
+
+Status AuthServer::admit_references(const Loaded& gallery, const std::string& edge_id,
+                                    std::span<const match::StoredReference> references) {
+  v1::AdmitRequest request;
+  request.set_key_id(gallery.row.key_id);
+  request.set_dimension(gallery.row.dimension);
+  *request.mutable_origin() = origin_of(gallery.row.name, edge_id, gallery.contract);
+  for (const match::StoredReference& reference : references) {
+    BAUTA_TRY(const match::Admission admission, match::make_admission(*gallery.keys, reference));
+    request.add_admissions(
+        std::string(as_text(match::serialize_admission(gallery.keys->parameters(), admission))));
+  }
+  BAUTA_TRY(const v1::AdmitReply reply, keys_.admit(request));
+  for (int i = 0; i < reply.admitted_size(); ++i)
+    if (!reply.admitted(i).admitted())
+      return make_error(ErrorCode::refused, "reference {} of {} from edge {} is refused: {}", i + 1,
+                        references.size(), edge_id, reply.admitted(i).reason());
+  return {};
 }
 
 Result<v1::EraseReply> AuthServer::erase(const v1::EraseRequest& request) {
@@ -256,11 +288,25 @@ Status AuthServer::audit(store::AuditEvent event, v1::Decision decision, const s
   return {};
 }
 
+Result<v1::DecideRequest> AuthServer::decide_request(const Loaded& gallery,
+                                                     const std::string& edge_id,
+                                                     const match::SwitchedProbe& probe,
+                                                     const match::ScoreRequest& scores) {
+  const match::Parameters& parameters = gallery.keys->parameters();
+  BAUTA_TRY(const match::Admission admission, match::make_admission(*gallery.keys, probe));
+  v1::DecideRequest request;
+  request.set_key_id(gallery.row.key_id);
+  request.set_dimension(gallery.row.dimension);
+  *request.mutable_origin() = origin_of(gallery.row.name, edge_id, gallery.contract);
+  request.set_admission(std::string(as_text(match::serialize_admission(parameters, admission))));
+  request.set_scores(std::string(as_text(match::serialize_score_request(parameters, scores))));
+  return request;
+}
+
 Result<v1::IdentifyReply> AuthServer::identify(const v1::IdentifyRequest& request) {
   std::lock_guard lock(mutex_);
   BAUTA_TRY(Loaded* const gallery,
             load_for(request.gallery(), request.contract(), request.edge_id()));
-  const match::Parameters& parameters = gallery->keys->parameters();
   BAUTA_CHECK(gallery->references->prepare());
   const auto start = Clock::now();
   BAUTA_TRY(const match::SwitchedProbe probe,
@@ -269,12 +315,9 @@ Result<v1::IdentifyReply> AuthServer::identify(const v1::IdentifyRequest& reques
   reply.set_decision(v1::DECISION_REJECTED);
   if (gallery->references->references() > 0) {
     BAUTA_TRY(const match::Search search, gallery->references->search(probe));
-    v1::DecideRequest decide;
-    decide.set_key_id(gallery->row.key_id);
-    decide.set_dimension(gallery->row.dimension);
+    BAUTA_TRY(v1::DecideRequest decide,
+              decide_request(*gallery, request.edge_id(), probe, search.request));
     decide.set_threshold(gallery->contract.threshold_identify());
-    decide.set_scores(
-        std::string(as_text(match::serialize_score_request(parameters, search.request))));
     reply.mutable_timings()->set_match_us(microseconds_since(start));
     const auto sent = Clock::now();
     BAUTA_TRY(const v1::DecideReply decided, keys_.decide(decide));
@@ -315,11 +358,8 @@ Result<v1::VerifyReply> AuthServer::verify(const v1::VerifyRequest& request) {
     for (match::ScoreBlock& block : search.request.blocks)
       scores.blocks.push_back(std::move(block));
   }
-  v1::DecideRequest decide;
-  decide.set_key_id(gallery->row.key_id);
-  decide.set_dimension(gallery->row.dimension);
+  BAUTA_TRY(v1::DecideRequest decide, decide_request(*gallery, request.edge_id(), probe, scores));
   decide.set_threshold(gallery->contract.threshold_verify());
-  decide.set_scores(std::string(as_text(match::serialize_score_request(parameters, scores))));
   v1::VerifyReply reply;
   reply.mutable_timings()->set_match_us(microseconds_since(start));
   const auto sent = Clock::now();

@@ -81,6 +81,13 @@ class AuthServer final : public AuthService {
   Result<std::shared_ptr<match::EvaluationKeys>> open_keys(const std::string& key_id,
                                                            const match::Parameters& parameters);
   Result<v1::Gallery> describe(const store::Gallery& row);
+  // Asks the key service whether each is a template. Error refused, saying which is not and why.
+  Status admit_references(const Loaded& gallery, const std::string& edge_id,
+                          std::span<const match::StoredReference> references);
+  // The request for a decision on the scores of an admitted probe.
+  Result<v1::DecideRequest> decide_request(const Loaded& gallery, const std::string& edge_id,
+                                           const match::SwitchedProbe& probe,
+                                           const match::ScoreRequest& scores);
   Status audit(store::AuditEvent event, v1::Decision decision, const std::string& gallery,
                const std::string& subject);
 

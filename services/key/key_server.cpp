@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "base/thread_pool.h"
-#include "match/evaluation_keys.h"
+#include "match/admission.h"
 #include "match/scores.h"
 #include "secret/encryption.h"
 #include "secret/key_generation.h"
@@ -20,6 +20,33 @@ constexpr std::string_view kTenantPurpose = "bauta tenant ring secret 1";
 
 // Scores that leave for evaluation are rounded to this many steps per unit.
 constexpr double kEvaluationSteps = 1e6;
+constexpr double kNormSteps = 16;
+
+constexpr int kMaxAdmissions = 256;
+
+uint64_t microseconds_since(Clock::time_point start) {
+  return static_cast<uint64_t>(
+      std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - start).count());
+}
+
+// The squared norm. Error refused: why it is no template that the gallery takes.
+Result<double> check(const secret::SecretKey& key, const match::Parameters& parameters,
+                     const match::Admission& admission, const v1::Origin& origin) {
+  BAUTA_TRY(const auto stray, secret::decrypt(key, admission.stray));
+  BAUTA_TRY(const auto projections, secret::decrypt(key, admission.projections));
+  BAUTA_TRY(const auto squared_norm, secret::decrypt(key, admission.squared_norm));
+  const double tolerance =
+      origin.norm_tolerance() == 0 ? match::kSquaredNormTolerance : origin.norm_tolerance();
+  return match::check_admission(
+      parameters, admission.kind,
+      {{stray.limb(0), stray.limb(1)}, projections.limb(0), squared_norm.limb(0)}, tolerance);
+}
+
+// 0 unless norms are reported.
+double reported_norm(double squared_norm, const v1::Origin& origin) {
+  if (!origin.norm_reported()) return 0;
+  return std::round(std::sqrt(squared_norm) * kNormSteps) / kNormSteps;
+}
 
 }  // namespace
 
@@ -93,6 +120,37 @@ Result<v1::EdgeSwitchingKey> KeyServer::get_edge_switching_key(
   return reply;
 }
 
+Result<v1::AdmitReply> KeyServer::admit(const v1::AdmitRequest& request) {
+  BAUTA_TRY(const keys::KeyId id, parse_key_id(request.key_id()));
+  BAUTA_TRY(const match::Parameters parameters, match::Parameters::create(request.dimension()));
+  if (request.admissions_size() == 0 || request.admissions_size() > kMaxAdmissions)
+    return make_error(ErrorCode::invalid_argument, "{} references to admit; 1 to {} are possible",
+                      request.admissions_size(), kMaxAdmissions);
+  std::vector<match::Admission> admissions;
+  for (const std::string& bytes : request.admissions()) {
+    BAUTA_TRY(match::Admission admission, match::parse_admission(parameters, as_bytes(bytes)));
+    admissions.push_back(std::move(admission));
+  }
+  v1::AdmitReply reply;
+  const auto derived = Clock::now();
+  {
+    BAUTA_TRY(const secret::SecretKey key, derive_tenant_key(id, parameters));
+    for (const match::Admission& admission : admissions) {
+      v1::Admitted& admitted = *reply.add_admitted();
+      const Result<double> squared_norm = check(key, parameters, admission, request.origin());
+      if (!squared_norm.ok() && squared_norm.error().code != ErrorCode::refused)
+        return squared_norm.error();
+      admitted.set_admitted(squared_norm.ok());
+      if (squared_norm.ok())
+        admitted.set_norm(reported_norm(*squared_norm, request.origin()));
+      else
+        admitted.set_reason(squared_norm.error().message);
+    }
+  }
+  reply.set_secret_lifetime_us(microseconds_since(derived));
+  return reply;
+}
+
 Result<v1::DecideReply> KeyServer::decide(const v1::DecideRequest& request) {
   BAUTA_TRY(const keys::KeyId id, parse_key_id(request.key_id()));
   BAUTA_TRY(const match::Parameters parameters, match::Parameters::create(request.dimension()));
@@ -100,21 +158,26 @@ Result<v1::DecideReply> KeyServer::decide(const v1::DecideRequest& request) {
     return make_error(ErrorCode::invalid_argument, "the threshold is not a number");
   BAUTA_TRY(const match::ScoreRequest scores,
             match::parse_score_request(parameters, as_bytes(request.scores())));
+  BAUTA_TRY(const match::Admission admission,
+            match::parse_admission(parameters, as_bytes(request.admission())));
+  if (admission.kind != match::TemplateKind::probe)
+    return make_error(ErrorCode::invalid_argument, "what was admitted is not a probe");
   BAUTA_TRY(const keys::KeyRecord record, store_->find(id));
 
   match::ScoreReader reader(parameters);
+  v1::DecideReply reply;
   const auto derived = Clock::now();
   {
     BAUTA_TRY(const secret::SecretKey key, derive_tenant_key(id, parameters));
+    BAUTA_TRY(const double squared_norm, check(key, parameters, admission, request.origin()));
+    reply.set_probe_norm(reported_norm(squared_norm, request.origin()));
     for (size_t block = 0; block < scores.blocks.size(); ++block) {
       BAUTA_TRY(const ring::SecretCoefficients residues,
                 secret::decrypt(key, scores.blocks[block].ciphertext));
       reader.read(static_cast<uint32_t>(block), residues.limb(0), scores.blocks[block].live);
     }
   }
-  v1::DecideReply reply;
-  reply.set_secret_lifetime_us(static_cast<uint64_t>(
-      std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - derived).count()));
+  reply.set_secret_lifetime_us(microseconds_since(derived));
   reply.set_decision(v1::DECISION_REJECTED);
   reply.set_implausible(static_cast<uint32_t>(reader.implausible().size()));
   if (!reader.best()) return reply;

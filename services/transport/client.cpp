@@ -188,6 +188,9 @@ class KeyClient final : public KeyService {
       const v1::GetEdgeSwitchingKeyRequest& request) override {
     return client_.call(&Stub::GetEdgeSwitchingKey, request, kReadsKeys);
   }
+  Result<v1::AdmitReply> admit(const v1::AdmitRequest& request) override {
+    return client_.call(&Stub::Admit, request, kRead);
+  }
   Result<v1::DecideReply> decide(const v1::DecideRequest& request) override {
     return client_.call(&Stub::Decide, request, kChange);
   }

@@ -60,6 +60,7 @@ class FakeKey final : public KeyService, public EdgeKeyService {
     key.set_key(request.edge_id());
     return key;
   }
+  Result<v1::AdmitReply> admit(const v1::AdmitRequest&) override { return v1::AdmitReply(); }
   Result<v1::DecideReply> decide(const v1::DecideRequest& request) override {
     v1::DecideReply reply;
     reply.set_block(static_cast<uint32_t>(request.scores().size()));
