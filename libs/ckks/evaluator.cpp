@@ -18,6 +18,45 @@ std::vector<uint32_t> residues(double value, const ring::Basis& basis) {
   return constants;
 }
 
+// Both halves of all rotations modulo one prime. The limbs lie a cache line more than a power of
+// two apart: else equal places of all of them would want the same few lines of the cache.
+class RotatedLimbs {
+ public:
+  RotatedLimbs(size_t count, size_t degree)
+      : count_(count), degree_(degree), words_((2 * count + 3) * (degree + kApart)) {}
+
+  ring::Limb half(size_t half, size_t t) {
+    return {words_.data() + (half * count_ + t) * (degree_ + kApart), degree_};
+  }
+  std::vector<ring::ConstLimb> halves(size_t half) {
+    std::vector<ring::ConstLimb> limbs;
+    for (size_t t = 0; t < count_; ++t) limbs.push_back(this->half(half, t));
+    return limbs;
+  }
+  // Three limbs.
+  ring::Limb scratch() { return {words_.data() + 2 * count_ * (degree_ + kApart), 3 * degree_}; }
+
+ private:
+  static constexpr size_t kApart = 16;
+  size_t count_, degree_;
+  ring::WordStorage words_;
+};
+
+// out[o] = the sum over t of factors(o, t) * terms[t], modulo modulus j.
+void multiply_blocks(std::span<const ring::Limb> out, std::span<const ring::ConstLimb> terms,
+                     const PeriodicFactors& factors, size_t j) {
+  const size_t blocks = 2 * factors.period;
+  const size_t block_size = factors.basis.degree() / blocks;
+  std::vector<uint32_t*> sums(out.size());
+  std::vector<const uint32_t*> inputs(terms.size());
+  for (size_t block = 0; block < blocks; ++block) {
+    for (size_t o = 0; o < out.size(); ++o) sums[o] = out[o].data() + block * block_size;
+    for (size_t t = 0; t < terms.size(); ++t) inputs[t] = terms[t].data() + block * block_size;
+    simd::kernels().weighted_sums(sums.data(), inputs.data(), factors.block_factors(j, block),
+                                  out.size(), terms.size(), block_size, factors.basis.constants(j));
+  }
+}
+
 template <typename A, typename B>
 void check_operands(const A& a, const B& b) {
   BAUTA_ASSERT(a.key_id == b.key_id);
@@ -54,6 +93,12 @@ Result<Plaintext> Evaluator::encode_extended(std::span<const Complex> values, do
                                              size_t limbs) const {
   BAUTA_TRY(const Message message, encoder_.encode(values, scale));
   return make_plaintext(message, switcher(limbs).extended_basis(), pool_);
+}
+
+Result<PeriodicFactors> Evaluator::encode_periodic(std::span<const std::vector<double>> values,
+                                                   size_t outputs, double scale,
+                                                   size_t limbs) const {
+  return ckks::encode_periodic(values, outputs, scale, switcher(limbs).extended_basis(), pool_);
 }
 
 void Evaluator::add_in_place(Ciphertext& target, const Ciphertext& addend) const {
@@ -238,6 +283,51 @@ Evaluator::Extended Evaluator::inner_product(std::span<const Extended* const> te
                                        terms.size(), basis.degree(), basis.constants(i));
   });
   return sum;
+}
+
+std::vector<Evaluator::Extended> Evaluator::rotate_and_sum(const Hoisted& hoisted,
+                                                           std::span<const int64_t> steps,
+                                                           const PeriodicFactors& factors) const {
+  const Ciphertext& source = *hoisted.source;
+  const size_t limbs = source.limbs();
+  const KeySwitcher& switcher = this->switcher(limbs);
+  const ring::Basis& basis = switcher.extended_basis();
+  BAUTA_ASSERT(factors.basis == basis && factors.terms == steps.size());
+  std::vector<Extended> sums;
+  for (size_t o = 0; o < factors.outputs; ++o)
+    sums.push_back({ring::EvaluationPolynomial::uninitialised(basis),
+                    ring::EvaluationPolynomial::uninitialised(basis), limbs,
+                    source.scale * factors.scale, source.key_id});
+  std::vector<uint32_t> elements;
+  std::vector<const SwitchingKey*> keys;
+  for (const int64_t step : steps) {
+    elements.push_back(rotation_element(step, parameters_.degree()));
+    keys.push_back(elements.back() == 1 ? nullptr : &key(elements.back(), limbs));
+  }
+  // One modulus after the other, so that the rotations of a modulus stay in the cache.
+  ring::for_limb_ranges(basis.size(), pool_, [&](size_t begin, size_t end) {
+    RotatedLimbs rotated(steps.size(), basis.degree());
+    for (size_t j = begin; j < end; ++j) {
+      for (size_t t = 0; t < steps.size(); ++t) {
+        if (keys[t] == nullptr) {
+          switcher.multiply_by_special(source.c0, j, rotated.half(0, t));
+          switcher.multiply_by_special(source.c1, j, rotated.half(1, t));
+        } else {
+          switcher.switch_key_extended(hoisted.digits, *keys[t],
+                                       {.addend = &source.c0, .element = elements[t]}, j,
+                                       rotated.half(0, t), rotated.half(1, t), rotated.scratch());
+        }
+      }
+      std::vector<ring::Limb> out[2];
+      for (Extended& sum : sums) {
+        out[0].push_back(sum.c0.limb(j));
+        out[1].push_back(sum.c1.limb(j));
+      }
+      for (size_t half = 0; half < 2; ++half)
+        multiply_blocks(out[half], rotated.halves(half), factors, j);
+    }
+  });
+  return sums;
 }
 
 Evaluator::Ciphertext Evaluator::reduce(Extended&& extended) const {

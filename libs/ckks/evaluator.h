@@ -13,6 +13,7 @@
 #include "ckks/encoder.h"
 #include "ckks/key_set.h"
 #include "ckks/key_switching.h"
+#include "ckks/periodic_factors.h"
 
 namespace bauta::ckks {
 
@@ -27,6 +28,7 @@ class Evaluator {
   using Ciphertext = EvaluationCiphertext;
   using Plaintext = ckks::Plaintext;
   using Product = ProductCiphertext;
+  using PeriodicFactors = ckks::PeriodicFactors;
 
   // A ciphertext with its second half decomposed, so that many rotations share that work.
   struct Hoisted {
@@ -57,6 +59,10 @@ class Evaluator {
   // For inner_product on ciphertexts of exactly so many limbs.
   Result<Plaintext> encode_extended(std::span<const Complex> values, double scale,
                                     size_t limbs) const;
+  // For rotate_and_sum on ciphertexts of exactly so many limbs; ckks/periodic_factors.h says what
+  // values are.
+  Result<PeriodicFactors> encode_periodic(std::span<const std::vector<double>> values,
+                                          size_t outputs, double scale, size_t limbs) const;
 
   // Operands of the same key, limbs and scale.
   void add_in_place(Ciphertext& target, const Ciphertext& addend) const;
@@ -95,6 +101,10 @@ class Evaluator {
   // The sum of factors[i] * terms[i]. Terms of the same key, limbs and scale; factors of one scale.
   Extended inner_product(std::span<const Extended* const> terms,
                          std::span<const Plaintext* const> factors) const;
+  // For every output o the sum over t of factors(o, t) * rotation by steps[t]: what inner_product
+  // would make of all of these, without holding the rotations. Precondition: factors.terms steps.
+  std::vector<Extended> rotate_and_sum(const Hoisted& hoisted, std::span<const int64_t> steps,
+                                       const PeriodicFactors& factors) const;
   Ciphertext reduce(Extended&& extended) const;
 
  private:

@@ -207,29 +207,33 @@ PolynomialPair KeySwitcher::run(const Digits& digits, const SwitchingKey& key, K
 PolynomialPair KeySwitcher::switch_key_extended(const Decomposition& decomposition,
                                                 const SwitchingKey& key, KeySwitchEnd end,
                                                 ThreadPool* pool) const {
-  BAUTA_ASSERT(key.shape.serves(shape_));
-  const StoredDigits digits(decomposition);
-  const size_t degree = extended_.degree();
-  const Turn turn(extended_.log_degree(), end.element);
   PolynomialPair pair{ring::EvaluationPolynomial::uninitialised(extended_),
                       ring::EvaluationPolynomial::uninitialised(extended_)};
   ring::for_limb_ranges(extended_.size(), pool, [&](size_t begin, size_t stop) {
-    LimbStorage scratch(3, degree);
-    for (size_t j = begin; j < stop; ++j) {
-      const Limb work0 = turn.workplace(pair.u0.limb(j), scratch.limb(0));
-      const Limb work1 = turn.workplace(pair.u1.limb(j), scratch.limb(1));
-      multiply_digits(digits, key, j, work0, work1, {});
-      if (end.addend && j < shape_.limbs) {
-        const simd::ModulusConstants& modulus = extended_.constants(j);
-        simd::kernels().multiply_constant(scratch.limb(2).data(), end.addend->limb(j).data(),
-                                          special_product_[j], degree, modulus);
-        add(work0, scratch.limb(2), modulus);
-      }
-      turn.finish(pair.u0.limb(j), work0);
-      turn.finish(pair.u1.limb(j), work1);
-    }
+    LimbStorage scratch(3, extended_.degree());
+    for (size_t j = begin; j < stop; ++j)
+      switch_key_extended(decomposition, key, end, j, pair.u0.limb(j), pair.u1.limb(j),
+                          scratch.limbs(0, 3));
   });
   return pair;
+}
+
+void KeySwitcher::switch_key_extended(const Decomposition& decomposition, const SwitchingKey& key,
+                                      KeySwitchEnd end, size_t j, Limb out0, Limb out1,
+                                      Limb scratch) const {
+  BAUTA_ASSERT(key.shape.serves(shape_));
+  const size_t degree = extended_.degree();
+  const Turn turn(extended_.log_degree(), end.element);
+  const Limb work0 = turn.workplace(out0, scratch.first(degree));
+  const Limb work1 = turn.workplace(out1, scratch.subspan(degree, degree));
+  multiply_digits(StoredDigits(decomposition), key, j, work0, work1, {});
+  if (end.addend && j < shape_.limbs) {
+    const Limb addend = scratch.last(degree);
+    multiply_by_special(*end.addend, j, addend);
+    add(work0, addend, extended_.constants(j));
+  }
+  turn.finish(out0, work0);
+  turn.finish(out1, work1);
 }
 
 template <typename Digits>
@@ -255,12 +259,19 @@ void KeySwitcher::multiply_digits(const Digits& digits, const SwitchingKey& key,
 ring::EvaluationPolynomial KeySwitcher::multiply_by_special(
     const ring::EvaluationPolynomial& polynomial) const {
   BAUTA_ASSERT(polynomial.basis() == extended_.prefix(shape_.limbs));
-  auto product = ring::EvaluationPolynomial::zero(extended_);
-  for (size_t i = 0; i < shape_.limbs; ++i)
-    simd::kernels().multiply_constant(product.limb(i).data(), polynomial.limb(i).data(),
-                                      special_product_[i], extended_.degree(),
-                                      extended_.constants(i));
+  auto product = ring::EvaluationPolynomial::uninitialised(extended_);
+  for (size_t j = 0; j < extended_.size(); ++j) multiply_by_special(polynomial, j, product.limb(j));
   return product;
+}
+
+void KeySwitcher::multiply_by_special(const ring::EvaluationPolynomial& polynomial, size_t j,
+                                      Limb out) const {
+  if (j >= shape_.limbs) {
+    std::ranges::fill(out, 0);
+    return;
+  }
+  simd::kernels().multiply_constant(out.data(), polynomial.limb(j).data(), special_product_[j],
+                                    extended_.degree(), extended_.constants(j));
 }
 
 }  // namespace bauta::ckks

@@ -55,9 +55,16 @@ class KeySwitcher {
   // The same times P, over extended_basis(): the division is left out, and P * addend is added.
   PolynomialPair switch_key_extended(const Decomposition& decomposition, const SwitchingKey& key,
                                      KeySwitchEnd end = {}, ThreadPool* pool = nullptr) const;
+  // Modulus number j of that. scratch: three limbs.
+  void switch_key_extended(const Decomposition& decomposition, const SwitchingKey& key,
+                           KeySwitchEnd end, size_t j, ring::Limb out0, ring::Limb out1,
+                           ring::Limb scratch) const;
   // P * polynomial over extended_basis().
   ring::EvaluationPolynomial multiply_by_special(
       const ring::EvaluationPolynomial& polynomial) const;
+  // Modulus number j of that.
+  void multiply_by_special(const ring::EvaluationPolynomial& polynomial, size_t j,
+                           ring::Limb out) const;
   // Divides by P and rounds.
   ring::EvaluationPolynomial divide_by_special(ring::EvaluationPolynomial&& polynomial,
                                                ThreadPool* pool = nullptr) const {

@@ -67,6 +67,18 @@ Result<PlainEvaluator::Plaintext> PlainEvaluator::encode_extended(std::span<cons
   return plaintext;
 }
 
+Result<PlainEvaluator::PeriodicFactors> PlainEvaluator::encode_periodic(
+    std::span<const std::vector<double>> values, size_t outputs, double scale, size_t limbs) const {
+  BAUTA_ASSERT(outputs > 0 && !values.empty() && values.size() % outputs == 0);
+  PeriodicFactors factors{{values.begin(), values.end()}, outputs, limbs, scale};
+  const Encoder encoder(2 * values[0].size());
+  for (const std::vector<double>& factor : values) {
+    BAUTA_ASSERT(factor.size() == values[0].size());
+    BAUTA_CHECK(encoder.encode(factor, scale));
+  }
+  return factors;
+}
+
 void PlainEvaluator::add_in_place(Ciphertext& target, const Ciphertext& addend) const {
   check_addends(target, addend);
   for (size_t i = 0; i < target.slots.size(); ++i) target.slots[i] += addend.slots[i];
@@ -217,6 +229,36 @@ PlainEvaluator::Extended PlainEvaluator::inner_product(
   }
   check_size(sum.value);
   return sum;
+}
+
+std::vector<PlainEvaluator::Extended> PlainEvaluator::rotate_and_sum(
+    const Hoisted& hoisted, std::span<const int64_t> steps, const PeriodicFactors& factors) const {
+  const size_t terms = factors.values.size() / factors.outputs;
+  BAUTA_ASSERT(terms == steps.size() && factors.limbs == hoisted.source->limbs);
+  const size_t period = factors.values[0].size();
+  // Only as many coefficients as the period allows are rounded.
+  const double rounding = noise_.slot_deviation(noise_.encoding(), factors.scale) *
+                          std::sqrt(static_cast<double>(period) / static_cast<double>(slots()));
+  std::vector<Extended> rotations;
+  for (const int64_t step : steps) rotations.push_back(rotate_extended(hoisted, step));
+  std::vector<Extended> sums;
+  for (size_t o = 0; o < factors.outputs; ++o) {
+    Ciphertext sum{std::vector<Complex>(slots()), factors.limbs,
+                   hoisted.source->scale * factors.scale, 0};
+    std::vector<double> variances(period);
+    for (size_t t = 0; t < terms; ++t) {
+      const Ciphertext& term = rotations[t].value;
+      const std::vector<double>& factor = factors.values[o * terms + t];
+      const double rounded = rounding * largest_magnitude(term.slots);
+      for (size_t i = 0; i < slots(); ++i) sum.slots[i] += term.slots[i] * factor[i % period];
+      for (size_t i = 0; i < period; ++i)
+        variances[i] += std::pow(term.deviation * factor[i], 2) + rounded * rounded;
+    }
+    sum.deviation = std::sqrt(*std::ranges::max_element(variances));
+    check_size(sum);
+    sums.push_back({std::move(sum)});
+  }
+  return sums;
 }
 
 PlainEvaluator::Ciphertext PlainEvaluator::reduce(Extended&& extended) const {

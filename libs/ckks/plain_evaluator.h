@@ -33,6 +33,12 @@ class PlainEvaluator {
     double scale = 1;
     bool extended = false;
   };
+  struct PeriodicFactors {
+    std::vector<std::vector<double>> values;  // a period each, [outputs][terms]
+    size_t outputs = 0;
+    size_t limbs = 0;
+    double scale = 1;
+  };
   struct Product {
     Ciphertext value;
   };
@@ -63,6 +69,8 @@ class PlainEvaluator {
   Result<Plaintext> encode(std::span<const Complex> values, double scale, size_t limbs) const;
   Result<Plaintext> encode_extended(std::span<const Complex> values, double scale,
                                     size_t limbs) const;
+  Result<PeriodicFactors> encode_periodic(std::span<const std::vector<double>> values,
+                                          size_t outputs, double scale, size_t limbs) const;
   void add_in_place(Ciphertext& target, const Ciphertext& addend) const;
   void subtract_in_place(Ciphertext& target, const Ciphertext& subtrahend) const;
   void add_in_place(Product& target, const Product& addend) const;
@@ -85,6 +93,8 @@ class PlainEvaluator {
   void add_in_place(Extended& target, const Extended& addend) const;
   Extended inner_product(std::span<const Extended* const> terms,
                          std::span<const Plaintext* const> factors) const;
+  std::vector<Extended> rotate_and_sum(const Hoisted& hoisted, std::span<const int64_t> steps,
+                                       const PeriodicFactors& factors) const;
   Ciphertext reduce(Extended&& extended) const;
 
   // The keys used so far.

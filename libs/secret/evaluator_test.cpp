@@ -279,6 +279,52 @@ TEST(Evaluator, SumsRotationsWithOneDivision) {
         limbs);
 }
 
+// Factors that repeat over the slots, and the same factors written out.
+TEST(Evaluator, SumsRotationsTimesPeriodicFactors) {
+  const std::vector<int64_t> steps = {0, 1, -3, 16};
+  for (const size_t period : {2, 16, 64}) {
+    std::mt19937_64 random(period);
+    std::uniform_real_distribution<double> uniform(-2, 2);
+    std::vector<std::vector<double>> values(3 * steps.size(), std::vector<double>(period));
+    for (auto& factor : values)
+      for (double& value : factor) value = uniform(random);
+    const size_t limbs = 5;
+    expect_agreement(
+        [&](const auto& evaluator, auto a, auto) {
+          const auto factors = must(evaluator.encode_periodic(values, 3, kScale, limbs));
+          return evaluator.reduce(
+              std::move(evaluator.rotate_and_sum(evaluator.hoist(a), steps, factors)[2]));
+        },
+        limbs);
+
+    const World& w = world();
+    const auto source = w.encrypt(random_slots(w.evaluator.slots(), 9), kScale, limbs);
+    const auto hoisted = w.evaluator.hoist(source);
+    const auto sums = w.evaluator.rotate_and_sum(
+        hoisted, steps, must(w.evaluator.encode_periodic(values, 3, kScale, limbs)));
+    for (size_t o = 0; o < sums.size(); ++o) {
+      std::vector<Evaluator::Extended> terms;
+      std::vector<Evaluator::Plaintext> factors;
+      for (size_t t = 0; t < steps.size(); ++t) {
+        std::vector<Complex> slots(w.evaluator.slots());
+        for (size_t i = 0; i < slots.size(); ++i)
+          slots[i] = values[o * steps.size() + t][i % period];
+        terms.push_back(w.evaluator.rotate_extended(hoisted, steps[t]));
+        factors.push_back(must(w.evaluator.encode_extended(slots, kScale, limbs)));
+      }
+      std::vector<const Evaluator::Extended*> term_list;
+      std::vector<const Evaluator::Plaintext*> factor_list;
+      for (size_t t = 0; t < steps.size(); ++t) {
+        term_list.push_back(&terms[t]);
+        factor_list.push_back(&factors[t]);
+      }
+      const auto expected = w.evaluator.inner_product(term_list, factor_list);
+      EXPECT_EQ(sums[o].c0, expected.c0);
+      EXPECT_EQ(sums[o].c1, expected.c1);
+    }
+  }
+}
+
 TEST(Evaluator, GivesTheSameBitsWhateverTheThreads) {
   ThreadPool pool(3);
   const World threaded(&pool);

@@ -120,6 +120,12 @@ struct Kernels {
   // 1. The inner loop of base conversion.
   void (*weighted_sum)(uint32_t* out, const uint32_t* const* a, const uint32_t* weights,
                        size_t terms, size_t count, const ModulusConstants& modulus);
+  // A matrix of residues times vectors: out[k] = sum over t < terms of a[t] * weights[k * terms +
+  // t] for every k < outputs, weights reduced, words of a below 2^30; terms >= 1. No out may be one
+  // of the inputs. The inner loop of linear maps whose weights repeat over the slots.
+  void (*weighted_sums)(uint32_t* const* out, const uint32_t* const* a, const uint32_t* weights,
+                        size_t outputs, size_t terms, size_t count,
+                        const ModulusConstants& modulus);
   // out = round(sum over t < terms of a[t] / moduli[t]) with a[t] reduced modulo moduli[t] and
   // terms at most 64; computed as (2^31 + sum of (a[t] * ratio_t) >> (b_t - 1)) >> 32, which errs
   // only where the sum is within terms * 2^-30 of a half.

@@ -179,6 +179,34 @@ TEST_P(WordKernels, LazySumsOfAnyLength) {
   }
 }
 
+TEST_P(WordKernels, MatricesOfWeights) {
+  for (uint32_t q : kModuli) {
+    const ModulusConstants modulus = constants_of(q);
+    for (size_t outputs : {1u, 3u, 8u, 17u}) {
+      for (size_t terms : {1u, 7u, 16u, 48u}) {
+        constexpr size_t kCount = 64;
+        std::vector<Words> a, sums(outputs, Words(kCount));
+        std::vector<const uint32_t*> inputs;
+        std::vector<uint32_t*> out;
+        for (size_t t = 0; t < terms; ++t) a.push_back(words(kCount, uint64_t{1} << 30));
+        for (const Words& input : a) inputs.push_back(input.data());
+        for (Words& sum : sums) out.push_back(sum.data());
+        const Words weights = words(outputs * terms, q);
+        kernels().weighted_sums(out.data(), inputs.data(), weights.data(), outputs, terms, kCount,
+                                modulus);
+        for (size_t k = 0; k < outputs; ++k) {
+          for (size_t i = 0; i < kCount; ++i) {
+            uint64_t expected = 0;
+            for (size_t t = 0; t < terms; ++t)
+              expected = (expected + uint64_t{a[t][i]} * weights[k * terms + t]) % q;
+            ASSERT_EQ(sums[k][i], expected) << outputs << "x" << terms << " modulo " << q;
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST_P(WordKernels, TensorTiles) {
   for (uint32_t q : kModuli) {
     const ModulusConstants modulus = constants_of(q);

@@ -11,6 +11,7 @@ namespace {
 
 using Vector = __m256i;
 constexpr size_t kVectorWords = 8;
+constexpr size_t kVectorRegisters = 16;
 constexpr int kOddWords = 0xaa;
 
 inline Vector load(const uint32_t* address) {

@@ -11,6 +11,7 @@ namespace {
 
 using Vector = __m512i;
 constexpr size_t kVectorWords = 16;
+constexpr size_t kVectorRegisters = 32;
 constexpr __mmask16 kEvenWords = 0x5555;
 constexpr __mmask16 kOddWords = 0xaaaa;
 

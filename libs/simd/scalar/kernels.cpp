@@ -184,6 +184,12 @@ void weighted_sum(uint32_t* out, const uint32_t* const* a, const uint32_t* weigh
     out[i] = lazy_sum(terms, modulus, [&](size_t t) { return uint64_t{a[t][i]} * weights[t]; });
 }
 
+void weighted_sums(uint32_t* const* out, const uint32_t* const* a, const uint32_t* weights,
+                   size_t outputs, size_t terms, size_t count, const ModulusConstants& modulus) {
+  for (size_t k = 0; k < outputs; ++k)
+    weighted_sum(out[k], a, weights + k * terms, terms, count, modulus);
+}
+
 void rounded_quotient(uint32_t* out, const uint32_t* const* a,
                       const ModulusConstants* const* moduli, size_t terms, size_t count) {
   for (size_t i = 0; i < count; ++i) {
@@ -258,6 +264,7 @@ const Kernels& scalar_kernels() {
       .inner_product_pair = inner_product_pair,
       .tensor_tile = tensor_tile,
       .weighted_sum = weighted_sum,
+      .weighted_sums = weighted_sums,
       .rounded_quotient = rounded_quotient,
       .add_signed = add_signed,
       .lift_centred = lift_centred,

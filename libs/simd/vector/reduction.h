@@ -91,13 +91,13 @@ class Reduction {
 template <size_t count, typename AddProducts>
 inline void lazy_sums(Wide (&sums)[count], size_t terms, const Reduction& reduction,
                       const AddProducts& add_products) {
-#pragma GCC unroll 4
+#pragma GCC unroll 8
   for (size_t k = 0; k < count; ++k) sums[k] = {broadcast(0u), broadcast(0u)};
   for (size_t t = 0; t < terms;) {
     const size_t end = t + 8 < terms ? t + 8 : terms;
     for (; t < end; ++t) add_products(t);
     if (end == terms) break;
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (size_t k = 0; k < count; ++k) sums[k] = reduction.fold(sums[k]);
   }
 }

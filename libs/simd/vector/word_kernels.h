@@ -173,6 +173,39 @@ void weighted_sum_words(uint32_t* out, const uint32_t* const* a, const uint32_t*
   if (i < count) weighted_sum_at<1>(i, out, a, weights, terms, reduction);
 }
 
+// Words i and on of `block` outputs, which share what is loaded of the inputs.
+template <size_t block>
+inline void weighted_sums_at(size_t i, uint32_t* const* out, const uint32_t* const* a,
+                             const uint32_t* weights, size_t terms, const Reduction& reduction) {
+  Wide sums[block];
+  lazy_sums(sums, terms, reduction, [&](size_t t) {
+    const Vector words = load(a[t] + i);
+    const Vector odd = odd_words(words);
+#pragma GCC unroll 8
+    for (size_t k = 0; k < block; ++k) {
+      const Vector weight = broadcast(weights[k * terms + t]);
+      sums[k] = add_wide(sums[k], {multiply_even(words, weight), multiply_even(odd, weight)});
+    }
+  });
+#pragma GCC unroll 8
+  for (size_t k = 0; k < block; ++k) store(out[k] + i, reduction.reduce_sum(sums[k], terms));
+}
+
+void weighted_sums_words(uint32_t* const* out, const uint32_t* const* a, const uint32_t* weights,
+                         size_t outputs, size_t terms, size_t count,
+                         const ModulusConstants& modulus) {
+  const Reduction reduction(modulus);
+  // Two accumulators an output, and room in the registers for the inputs and the reduction.
+  constexpr size_t kBlock = kVectorRegisters / 4;
+  size_t k = 0;
+  for (; k + kBlock <= outputs; k += kBlock)
+    for (size_t i = 0; i < count; i += kVectorWords)
+      weighted_sums_at<kBlock>(i, out + k, a, weights + k * terms, terms, reduction);
+  for (; k < outputs; ++k)
+    for (size_t i = 0; i < count; i += kVectorWords)
+      weighted_sums_at<1>(i, out + k, a, weights + k * terms, terms, reduction);
+}
+
 void rounded_quotient_words(uint32_t* out, const uint32_t* const* a,
                             const ModulusConstants* const* moduli, size_t terms, size_t count) {
   const Vector half = broadcast_wide(uint64_t{1} << 31);
