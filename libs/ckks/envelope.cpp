@@ -43,6 +43,8 @@ std::string_view object_type_name(ObjectType type) {
       return "ring-switch key";
     case ObjectType::admission:
       return "admission";
+    case ObjectType::image:
+      return "encrypted image";
   }
   return "unknown object";
 }

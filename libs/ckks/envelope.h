@@ -35,6 +35,7 @@ enum class ObjectType : uint16_t {
   score_request = 11,
   ring_switch_key = 12,
   admission = 13,
+  image = 14,
 };
 
 // In plain words, for errors: "probe", "Galois key", ...

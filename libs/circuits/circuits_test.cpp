@@ -1,0 +1,149 @@
+// Networks on ciphertexts and on the plaintext twin against the same networks in the clear.
+#include <cmath>
+#include <random>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "circuits/encrypted_network.h"
+#include "circuits/test_network.h"
+#include "network/evaluation.h"
+
+namespace bauta::circuits {
+namespace {
+
+using testing::HasSubstr;
+
+std::vector<ckks::Complex> packed(const Plan& plan, const network::Network& network,
+                                  std::span<const float> maps) {
+  const auto slots = plan.layout.spread(maps, network.input.patches(), network.input.channels());
+  return {slots.begin(), slots.end()};
+}
+
+double distance(std::span<const double> actual, std::span<const float> expected) {
+  double squares = 0;
+  for (size_t i = 0; i < expected.size(); ++i) squares += std::pow(actual[i] - expected[i], 2);
+  return std::sqrt(squares);
+}
+
+// Shapes that differ in everything; the slots of 16384 hold them once, twice or 32 times.
+const NetworkShape kShapes[] = {
+    {.patches_per_side = 2, .map_side = 4, .block_side = 4, .channels = 3, .dimension = 5},
+    {.patches_per_side = 1, .map_side = 8, .block_side = 2, .channels = 16, .dimension = 65},
+    {.patches_per_side = 3, .map_side = 2, .block_side = 2, .channels = 8, .pool = 1},
+    {.patches_per_side = 1, .map_side = 8, .block_side = 2, .channels = 9, .convolutions = 3},
+};
+
+TEST(EncryptedNetwork, TwinComputesWhatTheNetworkDoes) {
+  for (const NetworkShape& shape : kShapes) {
+    const network::Network network = random_network(shape);
+    for (const size_t degree : {8192, 16384}) {
+      const auto plan = insecure_make_plan(network, degree);
+      ASSERT_TRUE(plan.ok()) << plan.error().message;
+      const ckks::PlainEvaluator twin(plan->ring.parameters(), plan->ring.stages());
+      const auto prepared = EncryptedNetwork<ckks::PlainEvaluator>::prepare(*plan, network, twin);
+      ASSERT_TRUE(prepared.ok()) << prepared.error().message;
+      const std::vector<float> maps = random_maps(network);
+      size_t layers = 0;
+      const auto result = prepared->run(
+          twin.encrypt(packed(*plan, network, maps), plan->input_scale, plan->ring.limbs()),
+          [&](size_t layer, const auto& output) {
+            EXPECT_EQ(layer, layers++);
+            const bool last = layer + 1 == network.layers.size();
+            EXPECT_EQ(output.limbs, last ? kResultLimbs : plan->steps[layer + 1].limbs);
+          });
+      const std::vector<float> expected = network::evaluate(network, maps);
+      const size_t width = plan->gallery.width();
+      EXPECT_LT(distance(template_values(result.slots, width, expected.size()), expected), 1e-4);
+      // k(1/Y) has the conjugate slots.
+      const auto probe = prepared->probe(result, 1.25);
+      EXPECT_EQ(probe.scale, plan->gallery.probe_scale());
+      EXPECT_EQ(probe.limbs, kBaseLimbs);
+      for (size_t i = 0; i < probe.slots.size(); ++i)
+        ASSERT_LT(std::abs(1.25 * probe.slots[i] - std::conj(result.slots[i])), 1e-9);
+      // The keys that the plan asks for are those that were used.
+      std::set<ckks::KeyUse> used;
+      for (const ckks::KeyUse& use : twin.key_uses())
+        used.insert({use.element, use.limbs <= kLinearLimbs ? kLinearLimbs : plan->ring.limbs()});
+      EXPECT_EQ(used, plan->keys);
+    }
+  }
+}
+
+TEST(EncryptedNetwork, CiphertextsComputeWhatTheTwinDoes) {
+  const network::Network network = random_network(kShapes[0]);
+  const auto plan = insecure_make_plan(network, 8192);
+  ASSERT_TRUE(plan.ok()) << plan.error().message;
+  const ckks::PlainEvaluator twin(plan->ring.parameters(), plan->ring.stages());
+  const auto on_twin = EncryptedNetwork<ckks::PlainEvaluator>::prepare(*plan, network, twin);
+  const auto input = packed(*plan, network, random_maps(network));
+  const auto expected = on_twin->run(twin.encrypt(input, plan->input_scale, plan->ring.limbs()));
+
+  const secret::SecretKey key = fixed_key(plan->ring.parameters(), "image");
+  ThreadPool pool(2);
+  const ckks::Evaluator evaluator(plan->ring.parameters(), make_keys(*plan, key), &pool);
+  const auto encrypted = EncryptedNetwork<ckks::Evaluator>::prepare(*plan, network, evaluator);
+  ASSERT_TRUE(encrypted.ok()) << encrypted.error().message;
+  const auto result = encrypted->run(encrypt(*plan, key, input));
+  EXPECT_TRUE(ckks::equal_scales(result.scale, expected.scale));
+  const auto compare = [&](const auto& actual, const auto& wanted) {
+    const std::vector<ckks::Complex> slots = decrypt_slots(key, actual);
+    double largest = 0;
+    for (size_t i = 0; i < slots.size(); ++i)
+      largest = std::max(largest, std::abs(slots[i] - wanted.slots[i]));
+    EXPECT_LT(largest, wanted.error_bound());
+    EXPECT_LT(largest, 1e-3);
+  };
+  compare(result, expected);
+  compare(encrypted->reference(result.clone(), 0.8), on_twin->reference(expected, 0.8));
+  compare(encrypted->probe(result), on_twin->probe(expected));
+}
+
+TEST(Plan, IsTheSameForTheSameShape) {
+  const auto plan = make_plan(random_network(kShapes[1], 1));
+  const auto same = make_plan(random_network(kShapes[1], 2));
+  const auto other = make_plan(random_network(kShapes[3], 1));
+  ASSERT_TRUE(plan.ok() && same.ok() && other.ok());
+  EXPECT_EQ(plan->digest, same->digest);
+  EXPECT_NE(plan->digest, other->digest);
+  EXPECT_LE(plan->ring.parameters().log2_qp(), ckks::max_log2_qp(kImageDegree));
+}
+
+TEST(Plan, FailsIfTheNetworkDoesNotFit) {
+  struct Case {
+    NetworkShape shape;
+    const char* reason;
+  };
+  const Case cases[] = {
+      {{.map_side = 5, .pool = 5}, "power of two"},
+      {{.map_side = 32, .channels = 64}, "has room for"},
+      {{.patches_per_side = 2, .map_side = 2, .channels = 512}, "has room for"},
+      {{.convolutions = 14}, "security"},
+      {{.dimension = 2048}, "cannot be stored encrypted"},
+  };
+  for (const Case& refused : cases) {
+    const auto plan = make_plan(random_network(refused.shape));
+    ASSERT_FALSE(plan.ok()) << refused.reason;
+    EXPECT_EQ(plan.error().code, ErrorCode::invalid_argument);
+    EXPECT_THAT(plan.error().message, HasSubstr(refused.reason));
+  }
+}
+
+// The security table bounds every number of levels.
+TEST(ImageRing, EveryNumberOfLevelsIsSecureOrRefused) {
+  for (size_t levels = 1; levels <= 26; ++levels) {
+    const auto ring = ImageRing::create(levels);
+    if (!ring.ok()) {
+      EXPECT_GT(levels, 20u);
+      continue;
+    }
+    EXPECT_LE(ring->parameters().log2_qp(), ckks::max_log2_qp(kImageDegree));
+    EXPECT_FALSE(ring->parameters().insecure());
+    EXPECT_EQ(ring->limbs(), levels + kBaseLimbs);
+  }
+  EXPECT_FALSE(ImageRing::create(0).ok());
+  EXPECT_FALSE(ImageRing::create(1000).ok());
+}
+
+}  // namespace
+}  // namespace bauta::circuits

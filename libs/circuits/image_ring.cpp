@@ -1,0 +1,76 @@
+#include "circuits/image_ring.h"
+
+#include <algorithm>
+
+#include "ring/primes.h"
+
+namespace bauta::circuits {
+namespace {
+
+constexpr uint32_t kSpecialPrimeBound = 1u << 30;
+constexpr uint32_t kLevelPrimeTarget = 1u << 29;
+constexpr size_t kMaxLevels = 32;
+constexpr double kLog2BasePrimes = 60, kLog2LevelPrime = 29, kLog2SpecialPrime = 29.99;
+
+// The largest primes that the gallery does not use.
+Result<std::vector<uint32_t>> special_primes(const std::vector<uint32_t>& base, size_t count) {
+  BAUTA_TRY(std::vector<uint32_t> primes,
+            ring::primes_below(kSpecialPrimeBound, count + base.size()));
+  std::erase_if(primes, [&](uint32_t prime) { return std::ranges::count(base, prime) > 0; });
+  primes.resize(count);
+  return primes;
+}
+
+// Special primes that a digit of so many limbs, the first with the base primes, asks for.
+size_t special_count(size_t digit_limbs) {
+  const double log2_digit =
+      kLog2BasePrimes + kLog2LevelPrime * static_cast<double>(digit_limbs - kBaseLimbs);
+  return static_cast<size_t>(std::ceil(log2_digit / kLog2SpecialPrime));
+}
+
+}  // namespace
+
+Result<ImageRing> ImageRing::create(size_t levels, size_t degree) {
+  return build(levels, degree, /*insecure=*/false);
+}
+
+Result<ImageRing> ImageRing::insecure_create(size_t levels, size_t degree) {
+  return build(levels, degree, /*insecure=*/true);
+}
+
+Result<ImageRing> ImageRing::build(size_t levels, size_t degree, bool insecure) {
+  if (levels == 0 || levels > kMaxLevels)
+    return make_error(ErrorCode::invalid_argument, "{} multiplicative levels; 1 to {} are possible",
+                      levels, kMaxLevels);
+  BAUTA_TRY(const match::Parameters gallery, match::Parameters::create(1));
+  ckks::ParametersLiteral literal{
+      .degree = degree, .primes = gallery.ring().primes(), .special_primes = {}};
+  BAUTA_TRY(const auto level_primes, ring::primes_near(kLevelPrimeTarget, levels));
+  literal.primes.insert(literal.primes.end(), level_primes.begin(), level_primes.end());
+
+  const size_t limbs = literal.primes.size();
+  // Fewer digits are cheaper and want more special primes. Tests should see more than one.
+  for (size_t digits = insecure ? 2 : 1;; ++digits) {
+    const size_t digit_limbs = std::max((limbs + digits - 1) / digits, kBaseLimbs);
+    BAUTA_TRY(literal.special_primes, special_primes(literal.primes, special_count(digit_limbs)));
+    const Result<ckks::Parameters> parameters =
+        insecure ? ckks::Parameters::insecure_create(literal) : ckks::Parameters::create(literal);
+    if (!parameters.ok()) {
+      if (digit_limbs > kBaseLimbs) continue;
+      return make_error(ErrorCode::invalid_argument,
+                        "{} multiplicative levels are more than ring degree {} has security for",
+                        levels, degree);
+    }
+    std::vector<ckks::KeySwitchShape> stages = {ckks::top_shape(*parameters, digit_limbs)};
+    if (limbs > kLinearLimbs)
+      stages.push_back({.limbs = kLinearLimbs,
+                        .special_begin = limbs,
+                        .special_count = special_count(kLinearLimbs),
+                        .digit_limbs = kLinearLimbs});
+    for (const ckks::KeySwitchShape& stage : stages)
+      BAUTA_CHECK(ckks::check_shape(*parameters, stage));
+    return ImageRing(*parameters, std::move(stages));
+  }
+}
+
+}  // namespace bauta::circuits
