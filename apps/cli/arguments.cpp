@@ -41,12 +41,14 @@ class Parser {
     app_.add_option("--threads", common_.threads, "Threads [one for each processor]")
         ->check(CLI::Range(1, 1024));
     app_.add_flag("--json", common_.json, "Print one JSON document on stdout and nothing else");
-    app_.set_config("--config", "", "TOML file with these options by their long names");
+    app_.add_option("--config", common_.config,
+                    "Configuration of the roles [bauta.toml in --data, made at the first start]");
     add_keys();
     add_gallery();
     add_recognition();
     add_eval();
     add_bench();
+    add_services();
     add_demo();
   }
 
@@ -99,6 +101,12 @@ class Parser {
     init->add_flag(
         "--evaluation", options->evaluation,
         "Let decisions under this key carry rounded scores: for measuring, not for people");
+    {
+      auto [redeliver, again] =
+          add(keys, "redeliver", "Let an edge that has lost its own keys have them once more",
+              keys_redeliver);
+      redeliver->add_option("--edge", again->edge, "Name of the edge")->required();
+    }
     add(keys, "status", "List the keys and their states", keys_status);
   }
 
@@ -226,6 +234,37 @@ class Parser {
       primitives->add_option("--n", options->degree, "Only this ring degree [all]")
           ->check(CLI::IsMember({4096, 16384, 32768, 65536}));
     }
+  }
+
+  void add_services() {
+    {
+      auto [command, options] =
+          add(&app_, "serve", "Run a role as a network service, or all on this machine", serve);
+      command
+          ->add_option("--role", options->role,
+                       "edge, auth or key; all: a process for each, watched over")
+          ->check(CLI::IsMember({"edge", "auth", "key", "all"}))
+          ->capture_default_str();
+    }
+    CLI::App* config = add_group("config", "The configuration of `bauta serve`");
+    add(config, "check", "Read a configuration and say what is wrong with it", config_check);
+    add(config, "default", "Print the default configuration, every option explained",
+        config_default);
+    CLI::App* ca = add_group("ca", "A certificate authority for one deployment");
+    {
+      auto [init, options] = add(ca, "init", "Make the authority", ca_init);
+      init->add_option("--ca", options->directory, "Directory of the authority [tls in --data]");
+    }
+    auto [issue, options] =
+        add(ca, "issue", "Issue a certificate with a new private key", ca_issue);
+    issue->add_option("--ca", options->directory, "Directory of the authority [tls in --data]");
+    issue->add_option("--out", options->out, "Directory for the files [that of the authority]");
+    issue->add_option("--name", options->name, "auth, key, or the name of an edge")->required();
+    issue->add_option("--host", options->hosts,
+                      "Host names and addresses under which it is reached by devices");
+    issue->add_option("--days", options->days, "Valid for so many days")
+        ->check(CLI::Range(1, 3650))
+        ->capture_default_str();
   }
 
   void add_demo() {

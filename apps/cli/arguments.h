@@ -14,9 +14,10 @@ namespace bauta::cli {
 
 // Options of every command.
 struct CommonOptions {
-  std::filesystem::path data;   // everything that the parties keep, but the token
-  std::filesystem::path token;  // the SoftHSM token; outside `data` and its backups
-  size_t threads = 0;           // 0: one for each processor
+  std::filesystem::path data;    // everything that the parties keep, but the token
+  std::filesystem::path token;   // the SoftHSM token; outside `data` and its backups
+  std::filesystem::path config;  // of `bauta serve`; empty: bauta.toml in `data`
+  size_t threads = 0;            // 0: one for each processor
   bool json = false;
 };
 
@@ -64,6 +65,21 @@ struct EvalOptions {
   size_t enrolled = 500, probes = 500;
 };
 
+struct ServeOptions {
+  std::string role = "all";
+};
+
+struct CaOptions {
+  std::filesystem::path directory, out;  // empty: tls in the data directory; as the directory
+  std::string name;
+  std::vector<std::string> hosts;
+  int days = 825;
+};
+
+struct RedeliverOptions {
+  std::string edge;
+};
+
 struct DemoOptions {
   std::filesystem::path people;
 };
@@ -91,6 +107,7 @@ Arguments parse_arguments(int argc, char** argv);
 // The commands, by file.
 Result<Report> keys_init(const CommonOptions&, const KeysInitOptions&);            // keys.cpp
 Result<Report> keys_status(const CommonOptions&);                                  // keys.cpp
+Result<Report> keys_redeliver(const CommonOptions&, const RedeliverOptions&);      // keys.cpp
 Result<Report> gallery_create(const CommonOptions&, const GalleryCreateOptions&);  // gallery.cpp
 Result<Report> gallery_list(const CommonOptions&);                                 // gallery.cpp
 Result<Report> gallery_stats(const CommonOptions&, const std::string& gallery);    // gallery.cpp
@@ -103,7 +120,13 @@ Result<Report> eval_pairs(const CommonOptions&, const EvalOptions&);            
 Result<Report> eval_identify(const CommonOptions&, const EvalOptions&);            // eval.cpp
 Result<Report> bench_match(const CommonOptions&, const BenchMatchOptions&);  // bench_match.cpp
 Result<Report> bench_primitives(const CommonOptions&,
-                                const BenchPrimitivesOptions&);  // bench_primitives.cpp
-Result<Report> demo(const CommonOptions&, const DemoOptions&);   // demo.cpp
+                                const BenchPrimitivesOptions&);   // bench_primitives.cpp
+Result<Report> ca_init(const CommonOptions&, const CaOptions&);   // certificates.cpp
+Result<Report> ca_issue(const CommonOptions&, const CaOptions&);  // certificates.cpp
+Result<Report> config_check(const CommonOptions&);                // serve.cpp
+Result<Report> config_default(const CommonOptions&);              // serve.cpp
+// Returns when the process is told to stop.
+Result<Report> serve(const CommonOptions&, const ServeOptions&);  // serve.cpp
+Result<Report> demo(const CommonOptions&, const DemoOptions&);    // demo.cpp
 
 }  // namespace bauta::cli

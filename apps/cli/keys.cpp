@@ -1,5 +1,6 @@
 #include "apps/cli/arguments.h"
 #include "apps/cli/deployment.h"
+#include "services/key/edge_keys.h"
 
 namespace bauta::cli {
 namespace {
@@ -24,6 +25,14 @@ Result<Report> keys_init(const CommonOptions& common, const KeysInitOptions& opt
   return Report{to_json(key),
                 fmt::format("tenant {}: key {} (generation {}) is active in the token {}\n",
                             key.tenant, to_hex(key.id), key.generation, common.token.string())};
+}
+
+Result<Report> keys_redeliver(const CommonOptions& common, const RedeliverOptions& options) {
+  BAUTA_TRY(const size_t deliveries,
+            key::forget_deliveries(common.data / "key" / "delivered", options.edge));
+  return Report{
+      {{"edge", options.edge}, {"deliveries_forgotten", deliveries}},
+      fmt::format("edge {} may have its {} key(s) once more\n", options.edge, deliveries)};
 }
 
 Result<Report> keys_status(const CommonOptions& common) {

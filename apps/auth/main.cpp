@@ -1,0 +1,53 @@
+// `bauta-auth CONFIG`, the process of the authentication server: a program of its own, because it
+// must contain nothing that decrypts. `bauta serve --role auth` runs it.
+
+#include <cstdio>
+#include <exception>
+
+#include "services/auth/auth_server.h"
+#include "services/run/config.h"
+#include "services/run/process.h"
+#include "services/transport/client.h"
+#include "services/transport/server.h"
+
+namespace {
+
+using namespace bauta;
+
+Status serve(const char* file) {
+  BAUTA_TRY(const run::Config config, run::read_config(file));
+  BAUTA_CHECK(run::become_user(config.auth.user));
+  transport::ClientOptions to_keys;
+  to_keys.address = config.auth.key_service;
+  to_keys.tls = config.auth.tls;
+  BAUTA_TRY(const std::unique_ptr<KeyService> keys, transport::connect_key(to_keys));
+  const size_t threads =
+      config.auth.threads > 0 ? static_cast<size_t>(config.auth.threads) : available_processors();
+  BAUTA_TRY(
+      const std::unique_ptr<auth::AuthServer> auth,
+      auth::AuthServer::open(config.data / "auth", *keys, threads, auth::Admission::on_arrival));
+  BAUTA_TRY(const std::unique_ptr<transport::Server> server,
+            transport::Server::serve_auth({config.auth.listen, config.auth.tls}, *auth));
+  run::announce_ready(fmt::format("the authentication server on port {}", server->port()));
+  run::wait_for_stop();
+  server->drain(config.drain_timeout_ms);
+  return {};
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 2) {
+    fmt::print(stderr, "usage: bauta-auth CONFIG\n");
+    return 2;
+  }
+  run::hold_signals();
+  try {
+    const Status status = serve(argv[1]);
+    if (status.ok()) return 0;
+    fmt::print(stderr, "bauta-auth: {}\n", status.error().message);
+  } catch (const std::exception& exception) {
+    fmt::print(stderr, "bauta-auth: internal error: {}\n", exception.what());
+  }
+  return 1;
+}

@@ -1,0 +1,161 @@
+// The roles as processes: `bauta serve`.
+
+#include <cerrno>
+#include <cstring>
+
+#include <unistd.h>
+
+#include "apps/cli/arguments.h"
+#include "base/secret.h"
+#include "base/thread_pool.h"
+#include "keys/embedded_token.h"
+#include "keys/key_store.h"
+#include "services/key/edge_keys.h"
+#include "services/key/key_server.h"
+#include "services/rest/https_server.h"
+#include "services/run/deployment_files.h"
+#include "services/run/process.h"
+#include "services/run/supervisor.h"
+#include "services/transport/client.h"
+#include "services/transport/server.h"
+
+namespace bauta::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+Status give_first_keys(keys::KeyStore& store, const std::vector<std::string>& tenants) {
+  for (const std::string& tenant : tenants) {
+    const auto active = store.active(tenant);
+    if (active.ok()) continue;
+    if (active.error().code != ErrorCode::not_found) return active.error();
+    BAUTA_TRY(const keys::KeyRecord created, store.create(tenant));
+    BAUTA_CHECK(store.activate(created.id));
+  }
+  return {};
+}
+
+Status serve_key(const run::Config& config) {
+  BAUTA_CHECK(run::become_user(config.key.user));
+  BAUTA_CHECK(harden_process());
+  BAUTA_CHECK(keys::create_embedded_token(config.token));
+  BAUTA_TRY(std::unique_ptr<keys::Token> token,
+            keys::Token::open(keys::embedded_token_config(config.token)));
+  BAUTA_TRY(std::unique_ptr<keys::KeyStore> store,
+            keys::KeyStore::open(std::move(token), config.data / "key"));
+  BAUTA_CHECK(give_first_keys(*store, config.key.tenants));
+  key::KeyServer key(std::move(store));
+  BAUTA_TRY(const std::unique_ptr<key::EdgeKeyServer> edge_keys,
+            key::EdgeKeyServer::open(key.store(), config.data / "key" / "delivered"));
+  BAUTA_TRY(const std::unique_ptr<transport::Server> server,
+            transport::Server::serve_key({config.key.listen, config.key.tls}, key, *edge_keys));
+  run::announce_ready(fmt::format("the key service on port {}", server->port()));
+  run::wait_for_stop();
+  server->drain(config.drain_timeout_ms);
+  return {};
+}
+
+rest::Access access_of(const std::string& role) {
+  return role == "admin"   ? rest::Access::admin
+         : role == "enrol" ? rest::Access::enrol
+                           : rest::Access::recognise;
+}
+
+Status serve_edge(const run::Config& config) {
+  const run::EdgeConfig& edge = config.edge;
+  BAUTA_CHECK(run::become_user(edge.user));
+  BAUTA_CHECK(harden_process());
+  transport::ClientOptions to;
+  to.tls = edge.tls;
+  to.address = edge.auth_service;
+  BAUTA_TRY(const std::unique_ptr<AuthService> auth, transport::connect_auth(to));
+  to.address = edge.key_service;
+  BAUTA_TRY(const std::unique_ptr<EdgeKeyService> edge_keys, transport::connect_edge_keys(to));
+
+  rest::DeskOptions desk_options{edge.id, edge.tenant, edge.engine, edge.detector,
+                                 config.data / "edge" / "keys"};
+  desk_options.workers = available_processors();
+  desk_options.max_waiting = static_cast<size_t>(edge.max_waiting);
+  BAUTA_TRY(const std::unique_ptr<rest::Desk> desk,
+            rest::Desk::open(desk_options, *auth, *edge_keys));
+  std::vector<rest::Caller> callers;
+  for (const run::ApiKey& key : edge.api_keys)
+    callers.push_back({key.name, access_of(key.role), key.sha256});
+  rest::RestApi api(*desk, std::move(callers), {static_cast<size_t>(edge.max_images)});
+
+  rest::HttpsOptions https{edge.listen, edge.https_certificate, edge.https_private_key};
+  https.max_body_bytes = static_cast<size_t>(edge.max_body_bytes);
+  https.max_connections = static_cast<size_t>(edge.max_connections);
+  https.request_timeout_ms = edge.request_timeout_ms;
+  BAUTA_TRY(const std::unique_ptr<rest::HttpsServer> server, rest::HttpsServer::start(https, api));
+  run::announce_ready(fmt::format("the edge on port {}", server->port()));
+  run::wait_for_stop();
+  server->drain();
+  return {};
+}
+
+// The authentication server is a program of its own, beside this one.
+Result<fs::path> auth_program() {
+  std::error_code failed;
+  const fs::path self = fs::read_symlink("/proc/self/exe", failed);
+  const fs::path program = self.parent_path() / "bauta-auth";
+  if (failed || access(program.c_str(), X_OK) != 0)
+    return make_error(ErrorCode::not_found, "the program {} is missing; it belongs beside bauta",
+                      program.string());
+  return program;
+}
+
+Status become_auth_server(const fs::path& file) {
+  BAUTA_TRY(const fs::path program, auth_program());
+  execl(program.c_str(), program.c_str(), file.c_str(), static_cast<char*>(nullptr));
+  return make_error(ErrorCode::unavailable, "cannot run {}: {}", program.string(),
+                    std::strerror(errno));
+}
+
+Status serve_all(const fs::path& file, const run::Config& config) {
+  BAUTA_CHECK(run::create_missing_files(config));
+  BAUTA_CHECK(run::check_files(config));
+  BAUTA_TRY(const fs::path auth, auth_program());
+  const std::string self = fs::read_symlink("/proc/self/exe").string();
+  const auto role = [&](const char* name) {
+    return run::Child{name, {self, "serve", "--role", name, "--config", file.string()}};
+  };
+  const std::vector<run::Child> children{
+      role("key"), {"auth", {auth.string(), file.string()}}, role("edge")};
+  run::SupervisorOptions options;
+  options.drain_timeout_ms = config.drain_timeout_ms;
+  return run::supervise(children, options, [&] {
+    const std::string port = config.edge.listen.substr(config.edge.listen.rfind(':') + 1);
+    run::announce_ready(fmt::format("https://localhost:{}", port));
+  });
+}
+
+}  // namespace
+
+Result<Report> serve(const CommonOptions& common, const ServeOptions& options) {
+  run::hold_signals();
+  const fs::path file =
+      fs::absolute(common.config.empty() ? common.data / "bauta.toml" : common.config);
+  if (common.config.empty()) BAUTA_CHECK(run::create_default_config(file, common.token));
+  BAUTA_TRY(const run::Config config, run::read_config(file));
+  if (options.role == "key") BAUTA_CHECK(serve_key(config));
+  if (options.role == "edge") BAUTA_CHECK(serve_edge(config));
+  if (options.role == "auth") BAUTA_CHECK(become_auth_server(file));
+  if (options.role == "all") BAUTA_CHECK(serve_all(file, config));
+  return Report{};
+}
+
+Result<Report> config_check(const CommonOptions& common) {
+  const fs::path file = common.config.empty() ? common.data / "bauta.toml" : common.config;
+  BAUTA_TRY(const run::Config config, run::read_config(file));
+  BAUTA_CHECK(run::check_files(config));
+  return Report{{{"config", file.string()}, {"ok", true}},
+                fmt::format("{} is in order\n", file.string())};
+}
+
+Result<Report> config_default(const CommonOptions&) {
+  const std::string text = run::to_toml(run::Config());
+  return Report{{{"toml", text}}, text};
+}
+
+}  // namespace bauta::cli

@@ -1,0 +1,166 @@
+#include "services/rest/desk.h"
+
+#include "base/file.h"
+
+namespace bauta::rest {
+namespace {
+
+constexpr size_t kMaxGalleriesRemembered = 10'000;
+
+}  // namespace
+
+Result<std::unique_ptr<Desk>> Desk::open(const DeskOptions& options, AuthService& auth,
+                                         EdgeKeyService& edge_keys) {
+  BAUTA_CHECK(create_directory(options.directory, 0700));
+  std::unique_ptr<Desk> desk(new Desk(options, auth, edge_keys));
+  BAUTA_TRY(const std::unique_ptr<face::Engine> engine, face::make_engine(options.engine));
+  desk->contract_ = edge::to_proto(engine->contract());
+  BAUTA_TRY(std::unique_ptr<face::Detector> detector, face::make_detector(options.detector));
+  desk->idle_detectors_.push_back(std::move(detector));
+  return desk;
+}
+
+// --- Turns
+
+Error Desk::busy() {
+  return make_error(ErrorCode::busy, "the edge has more requests than it can work on; try again");
+}
+
+Desk::Turn::Turn(Desk& of) : desk(of) {
+  std::unique_lock lock(desk.mutex_);
+  admitted = desk.working_ < desk.options_.workers || desk.waiting_ < desk.options_.max_waiting;
+  if (!admitted) return;
+  ++desk.waiting_;
+  desk.freed_.wait(lock, [&] { return desk.working_ < desk.options_.workers; });
+  --desk.waiting_;
+  ++desk.working_;
+}
+
+Desk::Turn::~Turn() {
+  if (!admitted) return;
+  {
+    std::lock_guard lock(desk.mutex_);
+    --desk.working_;
+  }
+  desk.freed_.notify_one();
+}
+
+// --- Galleries
+
+Result<v1::Gallery> Desk::create_gallery(const std::string& gallery) {
+  v1::GetActiveKeyRequest tenant;
+  tenant.set_tenant(options_.tenant);
+  BAUTA_TRY(const v1::ActiveKey key, edge_keys_.get_active_key(tenant));
+  v1::CreateGalleryRequest request;
+  request.set_gallery(gallery);
+  request.set_key_id(key.key_id());
+  *request.mutable_contract() = contract_;
+  return auth_.create_gallery(request);
+}
+
+Status Desk::delete_gallery(const std::string& gallery) {
+  forget(gallery);
+  v1::DeleteGalleryRequest request;
+  request.set_gallery(gallery);
+  BAUTA_CHECK(auth_.delete_gallery(request));
+  return {};
+}
+
+Result<std::string> Desk::key_of(const std::string& gallery) {
+  {
+    std::lock_guard lock(mutex_);
+    if (const auto known = key_ids_.find(gallery); known != key_ids_.end()) return known->second;
+  }
+  v1::GetGalleryRequest request;
+  request.set_gallery(gallery);
+  BAUTA_TRY(const v1::Gallery row, auth_.get_gallery(request));
+  std::lock_guard lock(mutex_);
+  if (key_ids_.size() >= kMaxGalleriesRemembered) key_ids_.clear();
+  return key_ids_[gallery] = row.key_id();
+}
+
+void Desk::forget(const std::string& gallery) {
+  std::lock_guard lock(mutex_);
+  key_ids_.erase(gallery);
+}
+
+Status Desk::check_servers() {
+  BAUTA_CHECK(auth_.list_galleries({}));
+  v1::GetActiveKeyRequest request;
+  request.set_tenant(options_.tenant);
+  BAUTA_CHECK(edge_keys_.get_active_key(request));
+  return {};
+}
+
+// --- Edges
+
+Result<std::unique_ptr<edge::Edge>> Desk::take_edge(const std::string& key_id) {
+  {
+    std::lock_guard lock(mutex_);
+    auto& idle = idle_[key_id];
+    if (!idle.empty()) {
+      std::unique_ptr<edge::Edge> edge = std::move(idle.back());
+      idle.pop_back();
+      return edge;
+    }
+  }
+  BAUTA_TRY(std::unique_ptr<face::Engine> engine, face::make_engine(options_.engine));
+  BAUTA_TRY(std::unique_ptr<face::Detector> detector, face::make_detector(options_.detector));
+  BAUTA_TRY(const match::Parameters parameters,
+            match::Parameters::create(engine->contract().dimension));
+  BAUTA_TRY(const SecretBytes seed, seed_of(key_id));
+  BAUTA_TRY(secret::SecretKey key,
+            secret::SecretKey::expand(parameters.ring(), seed, kEdgeSecretPurpose));
+  return edge::Edge::create(options_.edge_id, std::move(key), std::move(engine),
+                            std::move(detector), auth_);
+}
+
+void Desk::give_back(const std::string& key_id, std::unique_ptr<edge::Edge> edge) {
+  std::lock_guard lock(mutex_);
+  idle_[key_id].push_back(std::move(edge));
+}
+
+Result<SecretBytes> Desk::seed_of(const std::string& key_id) {
+  std::lock_guard lock(delivery_);
+  BAUTA_TRY(SecretBytes seed, SecretBytes::create(secret::kSeedBytes));
+  const std::filesystem::path file = options_.directory / (key_id + ".seed");
+  Result<Bytes> kept = read_file(file, secret::kSeedBytes);
+  if (!kept.ok() && kept.error().code != ErrorCode::not_found) return kept.error();
+  if (!kept.ok()) {
+    v1::GetEdgeKeyRequest request;
+    request.set_key_id(key_id);
+    request.set_edge_id(options_.edge_id);
+    BAUTA_TRY(v1::EdgeKey delivered, edge_keys_.get_edge_key(request));
+    std::string& bytes = *delivered.mutable_seed();
+    kept = Bytes(bytes.begin(), bytes.end());
+    wipe({reinterpret_cast<uint8_t*>(bytes.data()), bytes.size()});
+    BAUTA_CHECK(write_file_atomically(file, *kept, 0600));
+  }
+  if (kept->size() != seed.size())
+    return make_error(ErrorCode::corrupt, "{} should hold {} bytes", file.string(), seed.size());
+  std::copy(kept->begin(), kept->end(), seed.data());
+  wipe(*kept);
+  return seed;
+}
+
+Result<face::FaceOutcome> Desk::detect(ByteView image) {
+  const Turn turn(*this);
+  if (!turn.admitted) return busy();
+  std::unique_ptr<face::Detector> detector;
+  {
+    std::lock_guard lock(mutex_);
+    if (!idle_detectors_.empty()) {
+      detector = std::move(idle_detectors_.back());
+      idle_detectors_.pop_back();
+    }
+  }
+  if (detector == nullptr) {
+    BAUTA_TRY(detector, face::make_detector(options_.detector));
+  }
+  Result<face::FaceOutcome> outcome = face::find_face(image, *detector);
+  std::lock_guard lock(mutex_);
+  idle_detectors_.push_back(std::move(detector));
+  return outcome;
+}
+
+}  // namespace bauta::rest

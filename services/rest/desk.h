@@ -1,0 +1,94 @@
+// The work behind the HTTPS interface: galleries by name, and edges ready to recognise, each used
+// by one request at a time. Thread-safe.
+#pragma once
+
+#include <condition_variable>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "services/edge/edge.h"
+#include "services/services.h"
+
+namespace bauta::rest {
+
+struct DeskOptions {
+  std::string edge_id, tenant, engine, detector;
+  std::filesystem::path directory;  // of this edge's own keys, mode 0700
+  size_t workers = 1;               // requests that work at a time
+  size_t max_waiting = 64;          // requests that wait for a worker; more are refused as busy
+};
+
+class Desk {
+ public:
+  // The services must outlive the desk. Errors: those of the engine and the detector.
+  static Result<std::unique_ptr<Desk>> open(const DeskOptions& options, AuthService& auth,
+                                            EdgeKeyService& edge_keys);
+
+  AuthService& auth() { return auth_; }
+
+  // Under the tenant's active key, for embeddings of this edge's engine.
+  Result<v1::Gallery> create_gallery(const std::string& gallery);
+  // Also forgets what is remembered of the gallery.
+  Status delete_gallery(const std::string& gallery);
+
+  // Calls work(edge) -> Result<T> with an edge that encrypts for the gallery's key. Error busy at
+  // once when too many wait already.
+  template <typename Work>
+  auto with_edge(const std::string& gallery, Work work)
+      -> decltype(work(std::declval<edge::Edge&>())) {
+    const Turn turn(*this);
+    if (!turn.admitted) return busy();
+    BAUTA_TRY(const std::string key_id, key_of(gallery));
+    BAUTA_TRY(std::unique_ptr<edge::Edge> edge, take_edge(key_id));
+    auto result = work(*edge);
+    give_back(key_id, std::move(edge));
+    if (!result.ok()) forget(gallery);
+    return result;
+  }
+
+  // Whether the authentication server and the key service answer.
+  Status check_servers();
+
+  // The face of an image, without recognising it.
+  Result<face::FaceOutcome> detect(ByteView image);
+
+ private:
+  Desk(DeskOptions options, AuthService& auth, EdgeKeyService& edge_keys)
+      : options_(std::move(options)), auth_(auth), edge_keys_(edge_keys) {}
+
+  // A worker's place, held while one request works.
+  struct Turn {
+    explicit Turn(Desk& desk);
+    ~Turn();
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+    Desk& desk;
+    bool admitted;
+  };
+
+  static Error busy();
+  Result<std::string> key_of(const std::string& gallery);
+  void forget(const std::string& gallery);
+  Result<std::unique_ptr<edge::Edge>> take_edge(const std::string& key_id);
+  void give_back(const std::string& key_id, std::unique_ptr<edge::Edge> edge);
+  // This edge's seed for the key: from its file, or delivered by the key service and then filed.
+  Result<SecretBytes> seed_of(const std::string& key_id);
+
+  const DeskOptions options_;
+  AuthService& auth_;
+  EdgeKeyService& edge_keys_;
+  v1::EmbeddingContract contract_;
+
+  std::mutex mutex_;  // guards all below
+  std::condition_variable freed_;
+  size_t working_ = 0, waiting_ = 0;
+  std::map<std::string, std::string> key_ids_;                            // by gallery
+  std::map<std::string, std::vector<std::unique_ptr<edge::Edge>>> idle_;  // by key id
+  std::vector<std::unique_ptr<face::Detector>> idle_detectors_;
+  std::mutex delivery_;  // of this edge's keys
+};
+
+}  // namespace bauta::rest

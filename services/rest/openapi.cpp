@@ -1,0 +1,216 @@
+#include "services/rest/operations.h"
+
+namespace bauta::rest {
+namespace {
+
+Json reference(const std::string& schema) {
+  return {{"$ref", "#/components/schemas/" + schema}};
+}
+
+Json text(const char* description) {
+  return {{"type", "string"}, {"description", description}};
+}
+Json number(const char* description) {
+  return {{"type", "number"}, {"description", description}};
+}
+Json count(const char* description) {
+  return {{"type", "integer"}, {"minimum", 0}, {"description", description}};
+}
+Json list_of(const Json& item) {
+  return {{"type", "array"}, {"items", item}};
+}
+
+// An object that has all the properties.
+Json object(const Json& properties) {
+  Json required = Json::array();
+  for (const auto& [name, schema] : properties.items()) required.push_back(name);
+  return {{"type", "object"}, {"properties", properties}, {"required", required}};
+}
+
+Json decision() {
+  return {{"type", "string"},
+          {"enum", {"accepted", "rejected", "failed"}},
+          {"description", "failed: the image could not be used, for the reason given"}};
+}
+
+Json schemas() {
+  const Json reason = text("Why an image could not be used; else empty");
+  return {
+      {"Contract", object({{"engine", text("Name of the feature extractor")},
+                           {"model_digest", text("SHA-256 of its weights and settings")},
+                           {"dimension", count("Of an embedding")},
+                           {"metric", text("cosine")},
+                           {"threshold_verify", number("Score at or above which 1:1 accepts")},
+                           {"threshold_identify", number("Score at or above which 1:N accepts")}})},
+      {"Gallery", object({{"gallery", text("Its name")},
+                          {"subjects", count("Enrolled")},
+                          {"references", count("Of all subjects")},
+                          {"erased", count("References erased since it was created")},
+                          {"key_id", text("The key generation that it is encrypted under")},
+                          {"contract", reference("Contract")}})},
+      {"Galleries", object({{"galleries", list_of(reference("Gallery"))}})},
+      {"Enrolment",
+       object({{"subject", text("Its name")},
+               {"references", list_of(text("Identifier of a reference"))},
+               {"refused", list_of(object({{"image", count("Which of the images, from 0")},
+                                           {"reason", reason}}))}})},
+      {"Erasure", object({{"subject", text("Its name")}, {"references", count("Erased")}})},
+      {"Timings", object({{"detect_align", number("Milliseconds: decoding, detection, alignment")},
+                          {"extract", number("Milliseconds: extraction of features")},
+                          {"encrypt", number("Milliseconds: encryption of features")},
+                          {"match", number("Milliseconds: derivation of distances on ciphertexts")},
+                          {"decide", number("Milliseconds: procurement of the minimum")},
+                          {"total", number("Milliseconds: all of it at the edge")}})},
+      {"Identification",
+       object({{"decision", decision()},
+               {"subject", {{"type", {"string", "null"}}, {"description", "When accepted"}}},
+               {"reason", reason},
+               {"timings", reference("Timings")}})},
+      {"Verification",
+       object({{"decision", decision()}, {"reason", reason}, {"timings", reference("Timings")}})},
+      {"Detection", object({{"face",
+                             {{"oneOf",
+                               {object({{"x", number("Pixels")},
+                                        {"y", number("Pixels")},
+                                        {"width", number("Pixels")},
+                                        {"height", number("Pixels")},
+                                        {"landmarks", list_of(object({{"x", number("Pixels")},
+                                                                      {"y", number("Pixels")}}))}}),
+                                {{"type", "null"}}}}}},
+                            {"reason", reason}})},
+      {"Health", object({{"status", text("live or ready")}})},
+      {"Version", object({{"name", text("bauta")}, {"version", text("Semantic version")}})},
+      {"Anything", {{"type", "object"}}},
+      {"Problem", object({{"type", text("urn:bauta:problem:CODE")},
+                          {"title", text("The code")},
+                          {"status", count("As in the status line")},
+                          {"detail", text("What is wrong, and what to do")},
+                          {"request_id", text("To look it up in the logs")}})},
+  };
+}
+
+Json request_body(BodyKind kind) {
+  if (kind == BodyKind::none) return nullptr;
+  const Json base64 = {{"type", "string"}, {"contentEncoding", "base64"}};
+  const Json binary = {{"type", "string"}, {"contentMediaType", "image/*"}};
+  const auto form = [&](const Json& image) {
+    Json properties = Json::object();
+    if (kind == BodyKind::gallery) properties["gallery"] = text("Name of the new gallery");
+    if (kind == BodyKind::subject_images) properties["subject"] = text("Name of the new subject");
+    if (kind == BodyKind::image) properties["image"] = image;
+    if (kind == BodyKind::images || kind == BodyKind::subject_images)
+      properties["images"] = {{"type", "array"}, {"items", image}, {"minItems", 1}};
+    Json schema = object(properties);
+    schema["additionalProperties"] = false;
+    return schema;
+  };
+  return {{"required", true},
+          {"content",
+           {{"application/json", {{"schema", form(base64)}}},
+            {"multipart/form-data", {{"schema", form(binary)}}}}}};
+}
+
+Json responses(const Operation& operation) {
+  Json all = Json::object();
+  Json& success = all[std::to_string(operation.success)] = {{"description", "Done"}};
+  if (operation.schema != nullptr)
+    success["content"] = {{"application/json", {{"schema", reference(operation.schema)}}}};
+  else if (operation.success == 200)
+    success["content"] = {{"text/html", Json::object()}};
+  all["default"] = {
+      {"description", "Not done; 503 has a Retry-After"},
+      {"content", {{"application/problem+json", {{"schema", reference("Problem")}}}}}};
+  return all;
+}
+
+Json parameters(const Operation& operation) {
+  Json list = Json::array();
+  for (const char* name : {"gallery", "subject"})
+    if (std::string_view(operation.path).find(fmt::format("{{{}}}", name)) != std::string::npos)
+      list.push_back(
+          {{"name", name},
+           {"in", "path"},
+           {"required", true},
+           {"schema", {{"type", "string"}, {"pattern", "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"}}}});
+  if (operation.changes)
+    list.push_back(
+        {{"name", "Idempotency-Key"},
+         {"in", "header"},
+         {"description",
+          "The same request with the same key, sent again, is done once and answered the "
+          "same, while this edge runs"},
+         {"schema", {{"type", "string"}, {"maxLength", 128}}}});
+  return list;
+}
+
+const char* access_name(Access access) {
+  switch (access) {
+    case Access::anyone:
+      return "anyone";
+    case Access::recognise:
+      return "an API key of any role";
+    case Access::enrol:
+      return "an API key with the role enrol or admin";
+    case Access::admin:
+      return "an API key with the role admin";
+  }
+  return "";
+}
+
+Json document() {
+  Json paths = Json::object();
+  for (const Operation& operation : operations()) {
+    std::string method = operation.method;
+    for (char& c : method) c = static_cast<char>(c - 'A' + 'a');
+    Json& entry = paths[operation.path][method] = {
+        {"operationId", operation.id},
+        {"summary", operation.summary},
+        {"description", fmt::format("For {}.", access_name(operation.access))},
+        {"parameters", parameters(operation)},
+        {"responses", responses(operation)}};
+    if (const Json body = request_body(operation.body); !body.is_null())
+      entry["requestBody"] = body;
+    if (operation.access == Access::anyone) entry["security"] = Json::array();
+  }
+  return {{"openapi", "3.1.0"},
+          {"info",
+           {{"title", "bauta edge"},
+            {"version", BAUTA_VERSION},
+            {"license", {{"name", "Apache-2.0"}, {"identifier", "Apache-2.0"}}},
+            {"description",
+             "Face recognition on encrypted templates. Images are forgotten once "
+             "they are encrypted."}}},
+          {"security", {{{"key", Json::array()}}}},
+          {"paths", paths},
+          {"components",
+           {{"securitySchemes", {{"key", {{"type", "http"}, {"scheme", "bearer"}}}}},
+            {"schemas", schemas()}}}};
+}
+
+std::string make_page() {
+  std::string page =
+      "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>bauta edge</title>"
+      "<style>body{font:16px/1.5 sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
+      "code{background:#eee;padding:.1em .3em}dt{margin-top:1em}</style>"
+      "<h1>bauta edge</h1><p>What this edge answers; <a href=\"/openapi.json\">/openapi.json</a> "
+      "says it for programs. Images are sent as <code>multipart/form-data</code> or as base64 in "
+      "JSON, the API key as <code>Authorization: Bearer KEY</code>.</p><dl>";
+  for (const Operation& operation : operations())
+    page += fmt::format("<dt><code>{} {}</code><dd>{}. For {}.", operation.method, operation.path,
+                        operation.summary, access_name(operation.access));
+  return page + "</dl></html>\n";
+}
+
+}  // namespace
+
+const std::string& openapi() {
+  static const std::string text = document().dump(1);
+  return text;
+}
+
+const std::string& browsable_page() {
+  static const std::string page = make_page();
+  return page;
+}
+
+}  // namespace bauta::rest

@@ -1,0 +1,64 @@
+// The table of operations. Internal to services/rest.
+#pragma once
+
+#include <span>
+
+#include <nlohmann/json.hpp>
+
+#include "services/rest/rest_api.h"
+
+namespace bauta::rest {
+
+using Json = nlohmann::ordered_json;
+
+// What a body brings, in either form.
+struct Fields {
+  std::string gallery, subject;
+  std::vector<Bytes> images;
+};
+
+struct Handlers {
+  RestApi& api;
+  const Head& head;
+  const std::vector<std::string>& names;
+  const Fields& fields;
+
+  Result<Response> list_galleries() const;
+  Result<Response> create_gallery() const;
+  Result<Response> get_gallery() const;
+  Result<Response> delete_gallery() const;
+  Result<Response> enrol() const;
+  Result<Response> add_references() const;
+  Result<Response> erase() const;
+  Result<Response> identify() const;
+  Result<Response> verify() const;
+  Result<Response> detect() const;
+  Result<Response> live() const;
+  Result<Response> ready() const;
+  Result<Response> version() const;
+  Result<Response> description() const;
+  Result<Response> page() const;
+};
+
+enum class BodyKind { none, gallery, subject_images, images, image };
+
+struct Operation {
+  const char* method;
+  const char* path;  // {names} in braces
+  const char* id;
+  const char* summary;
+  Access access;
+  BodyKind body;
+  bool changes;  // may be repeated safely under an Idempotency-Key
+  int success;
+  const char* schema;  // of the answer, in the components of the description
+  Result<Response> (Handlers::*handler)() const;
+};
+
+std::span<const Operation> operations();
+
+// Error invalid_argument, in words for the sender.
+Result<Fields> read_fields(const Operation& operation, const Head& head, const Body& body,
+                           size_t max_images);
+
+}  // namespace bauta::rest

@@ -1,0 +1,200 @@
+#include "services/rest/rest_api.h"
+
+#include "base/digest.h"
+#include "services/rest/operations.h"
+
+namespace bauta::rest {
+namespace {
+
+constexpr size_t kMaxRemembered = 4096;
+constexpr size_t kMaxIdempotencyKey_bytes = 128;
+constexpr int kRetryAfter_s = 1;
+
+std::vector<std::string> split(const std::string& path) {
+  std::vector<std::string> segments;
+  size_t start = 1;
+  for (size_t slash = path.find('/', start); slash != std::string::npos;
+       slash = path.find('/', start = slash + 1))
+    segments.push_back(path.substr(start, slash - start));
+  segments.push_back(path.substr(std::min(start, path.size())));
+  return segments;
+}
+
+bool matches(const std::vector<std::string>& pattern, const std::vector<std::string>& path,
+             std::vector<std::string>& names) {
+  if (pattern.size() != path.size()) return false;
+  names.clear();
+  for (size_t i = 0; i < path.size(); ++i) {
+    const bool name = pattern[i].starts_with('{');
+    if (name ? path[i].empty() : pattern[i] != path[i]) return false;
+    if (name) names.push_back(path[i]);
+  }
+  return true;
+}
+
+int status_of(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::invalid_argument:
+      return 400;
+    case ErrorCode::not_found:
+      return 404;
+    case ErrorCode::already_exists:
+    case ErrorCode::mismatch:
+      return 409;
+    case ErrorCode::refused:
+      return 403;
+    case ErrorCode::busy:
+    case ErrorCode::unavailable:
+      return 503;
+    case ErrorCode::no_space:
+      return 507;
+    case ErrorCode::corrupt:
+    case ErrorCode::internal:
+      return 500;
+  }
+  return 500;
+}
+
+bool is_success(const Response& response) {
+  return response.status < 300;
+}
+
+}  // namespace
+
+// --- Errors
+
+Response RestApi::problem(const Head& head, int status, const std::string& code,
+                          const std::string& detail) {
+  const Json document = {{"type", "urn:bauta:problem:" + code},
+                         {"title", code},
+                         {"status", status},
+                         {"detail", detail},
+                         {"request_id", head.request_id}};
+  const std::string body = document.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return Response{status, "application/problem+json", body, status == 503 ? kRetryAfter_s : 0};
+}
+
+Response RestApi::problem(const Head& head, const Error& error) {
+  return problem(head, status_of(error.code), error_code_name(error.code), error.message);
+}
+
+// --- Who may ask what
+
+const Caller* RestApi::find_caller(const std::string& authorization) const {
+  static constexpr std::string_view kScheme = "Bearer ";
+  if (!authorization.starts_with(kScheme)) return nullptr;
+  const std::string given =
+      to_hex(sha256(as_bytes(std::string_view(authorization).substr(kScheme.size()))));
+  const Caller* found = nullptr;
+  for (const Caller& caller : callers_)
+    if (equal_constant_time(as_bytes(given), as_bytes(caller.sha256))) found = &caller;
+  return found;
+}
+
+bool RestApi::admit(const Head& head, Admitted& admitted, Response& refusal) const {
+  const std::vector<std::string> path = split(head.path);
+  bool path_known = false;
+  for (const Operation& operation : operations()) {
+    std::vector<std::string> names;
+    if (!matches(split(operation.path), path, names)) continue;
+    path_known = true;
+    if (head.method != operation.method &&
+        !(head.method == "HEAD" && operation.method == std::string_view("GET")))
+      continue;
+    admitted.operation = &operation;
+    admitted.names = std::move(names);
+  }
+  if (admitted.operation == nullptr) {
+    refusal = path_known
+                  ? problem(head, 405, "method_not_allowed",
+                            "this path does not answer to " + head.method)
+                  : problem(head, 404, "not_found",
+                            "there is nothing at this path; /openapi.json lists what there is");
+    return false;
+  }
+  const Operation& operation = *admitted.operation;
+  if (operation.access != Access::anyone) {
+    admitted.caller = find_caller(head.authorization);
+    if (admitted.caller == nullptr) {
+      refusal = problem(head, 401, "unauthenticated",
+                        "send an API key of this edge as 'Authorization: Bearer KEY'");
+      return false;
+    }
+    if (admitted.caller->access < operation.access) {
+      refusal = problem(head, 403, "refused",
+                        fmt::format("the API key '{}' may not do this", admitted.caller->name));
+      return false;
+    }
+  }
+  const bool multipart = head.content_type.starts_with("multipart/form-data");
+  const bool json = head.content_type.starts_with("application/json");
+  if (operation.body != BodyKind::none && !multipart && !json) {
+    refusal = problem(head, 415, "unsupported_media_type",
+                      "send the body as application/json or multipart/form-data");
+    return false;
+  }
+  return true;
+}
+
+// --- Answers
+
+Response RestApi::run(const Head& head, const Admitted& admitted, const Body& body) {
+  const Operation& operation = *admitted.operation;
+  const Result<Fields> fields = read_fields(operation, head, body, limits_.max_images);
+  if (!fields.ok()) return problem(head, fields.error());
+  const Handlers handlers{*this, head, admitted.names, *fields};
+  Result<Response> response = (handlers.*operation.handler)();
+  return response.ok() ? std::move(*response) : problem(head, response.error());
+}
+
+Response RestApi::answer(const Head& head, const Admitted& admitted, const Body& body) {
+  if (!admitted.operation->changes || head.idempotency_key.empty())
+    return run(head, admitted, body);
+  if (head.idempotency_key.size() > kMaxIdempotencyKey_bytes)
+    return problem(
+        head, 400, "invalid_argument",
+        fmt::format("an Idempotency-Key has at most {} bytes", kMaxIdempotencyKey_bytes));
+  return answer_once(head, admitted, body);
+}
+
+// The same request under the same key gets the first answer again; one that failed may be tried
+// anew.
+Response RestApi::answer_once(const Head& head, const Admitted& admitted, const Body& body) {
+  const std::string key = admitted.caller->name + "\n" + head.idempotency_key;
+  ByteWriter request;
+  for (const std::string* text : {&head.method, &head.path, &body.json}) request.text(*text);
+  for (const Body::Part& part : body.parts) {
+    request.text(part.name);
+    request.text(part.content);
+  }
+  const std::string digest = to_hex(sha256(request.bytes()));
+  {
+    std::lock_guard lock(mutex_);
+    if (const auto known = remembered_.find(key); known != remembered_.end()) {
+      if (known->second.digest != digest)
+        return problem(head, 422, "mismatch",
+                       "this Idempotency-Key was used for another request before");
+      if (known->second.finished) return known->second.response;
+      return problem(head, 409, "busy", "the request with this Idempotency-Key is still at work");
+    }
+    if (remembered_.size() >= kMaxRemembered) {
+      remembered_.erase(ages_.front());
+      ages_.pop_front();
+    }
+    remembered_[key] = {digest, false, {}, ages_.insert(ages_.end(), key)};
+  }
+  Response response = run(head, admitted, body);
+  std::lock_guard lock(mutex_);
+  const auto entry = remembered_.find(key);
+  if (entry == remembered_.end()) return response;
+  if (is_success(response)) {
+    entry->second.response = response;
+    entry->second.finished = true;
+  } else {
+    ages_.erase(entry->second.age);
+    remembered_.erase(entry);
+  }
+  return response;
+}
+
+}  // namespace bauta::rest

@@ -1,0 +1,103 @@
+// The REST interface for devices, without its transport: from a request's parts to a response. What
+// it offers is described by openapi(), made from the same table of operations that requests are
+// dispatched by.
+#pragma once
+
+#include <list>
+#include <map>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "services/rest/desk.h"
+
+namespace bauta::rest {
+
+// What may be asked with an API key; each includes those before it.
+enum class Access { anyone, recognise, enrol, admin };
+
+struct Caller {
+  std::string name;
+  Access access = Access::recognise;
+  std::string sha256;  // of the key, hexadecimal
+};
+
+struct Response {
+  int status = 200;
+  std::string content_type = "application/json";
+  std::string body;
+  int retry_after_s = 0;  // when not 0, the header Retry-After
+};
+
+// A request's line and headers: what is known before its body is read.
+struct Head {
+  std::string method, path;  // the path percent-decoded, without the query
+  std::string authorization, idempotency_key, content_type;
+  std::string request_id;
+};
+
+struct Body {
+  std::string json;  // the whole body, unless it is multipart
+  struct Part {
+    std::string name, content;
+  };
+  std::vector<Part> parts;
+};
+
+struct Operation;
+
+// A request that may go on: its body is worth reading.
+struct Admitted {
+  const Operation* operation = nullptr;
+  const Caller* caller = nullptr;  // null for what anyone may ask
+  std::vector<std::string> names;  // from the path
+};
+
+struct RestLimits {
+  size_t max_images = 16;
+};
+
+class RestApi {
+ public:
+  RestApi(Desk& desk, std::vector<Caller> callers, RestLimits limits)
+      : desk_(desk), callers_(std::move(callers)), limits_(limits) {}
+
+  // True and `admitted`; or false and `refusal` (401, 403, 404, 405, 415).
+  bool admit(const Head& head, Admitted& admitted, Response& refusal) const;
+  Response answer(const Head& head, const Admitted& admitted, const Body& body);
+
+  // An error in the one form that all have, RFC 9457.
+  static Response problem(const Head& head, int status, const std::string& code,
+                          const std::string& detail);
+  static Response problem(const Head& head, const Error& error);
+
+ private:
+  friend struct Handlers;
+
+  struct Remembered {
+    std::string digest;  // of the request
+    bool finished = false;
+    Response response;
+    std::list<std::string>::iterator age;
+  };
+
+  const Caller* find_caller(const std::string& authorization) const;
+  Response answer_once(const Head& head, const Admitted& admitted, const Body& body);
+  Response run(const Head& head, const Admitted& admitted, const Body& body);
+
+  Desk& desk_;
+  const std::vector<Caller> callers_;
+  const RestLimits limits_;
+  std::mutex
+      mutex_;  // guards the two below: answers to repeat under idempotency keys, oldest first
+  std::map<std::string, Remembered> remembered_;
+  std::list<std::string> ages_;
+};
+
+// OpenAPI 3.1, and a page that shows it without asking any other host.
+const std::string& openapi();
+const std::string& browsable_page();
+
+}  // namespace bauta::rest

@@ -1,0 +1,268 @@
+#include "services/run/config.h"
+
+#include <algorithm>
+#include <span>
+#include <variant>
+
+#include <toml++/toml.h>
+
+#include "base/bytes.h"
+#include "base/file.h"
+
+namespace bauta::run {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t kMaxFile_bytes = size_t{1} << 20;
+
+struct Number {
+  int64_t* value;
+  int64_t least, most;
+};
+struct Address {
+  std::string* value;
+};
+using Target = std::variant<std::string*, fs::path*, Number, Address, std::vector<std::string>*>;
+
+// One place for an option's name, meaning and bounds.
+struct Option {
+  const char* section;
+  const char* name;
+  Target target;
+  const char* meaning;
+};
+
+std::vector<Option> options_of(Config& c) {
+  return {
+      {"common", "data", &c.data,
+       "Everything that the parties keep, each in a directory of its own, but the key token."},
+      {"common", "token", &c.token,
+       "The embedded key token. Keep it outside `data` and its backups."},
+      {"common", "drain_timeout_ms", Number{&c.drain_timeout_ms, 0, 600'000},
+       "How long requests at work may take to end after SIGTERM."},
+
+      {"key", "listen", Address{&c.key.listen},
+       "Where the key service listens (gRPC, mutual TLS)."},
+      {"key", "authority", &c.key.tls.authority, "Whose certificates it accepts."},
+      {"key", "certificate", &c.key.tls.certificate, "Its certificate, for the name `key`."},
+      {"key", "private_key", &c.key.tls.private_key, "Readable by its owner only."},
+      {"key", "user", &c.key.user,
+       "User to run as when started as root; empty: no change. The same below."},
+      {"key", "tenants", &c.key.tenants, "Tenants that are given a first key when they have none."},
+
+      {"auth", "listen", Address{&c.auth.listen},
+       "Where the authentication server listens (gRPC, mutual TLS)."},
+      {"auth", "authority", &c.auth.tls.authority,
+       "Whose certificates it accepts, edges' and the key service's."},
+      {"auth", "certificate", &c.auth.tls.certificate, "Its certificate, for the name `auth`."},
+      {"auth", "private_key", &c.auth.tls.private_key, "Readable by its owner only."},
+      {"auth", "user", &c.auth.user, "A user that cannot read the key service's files."},
+      {"auth", "key_service", Address{&c.auth.key_service}, "Where the key service is."},
+      {"auth", "threads", Number{&c.auth.threads, 0, 1024},
+       "Threads of a search; 0: one for each processor."},
+
+      {"edge", "listen", Address{&c.edge.listen}, "Where devices reach the edge (HTTPS)."},
+      {"edge", "id", &c.edge.id, "The name of this edge, as in its certificate."},
+      {"edge", "authority", &c.edge.tls.authority, "Whose certificates the servers must have."},
+      {"edge", "certificate", &c.edge.tls.certificate, "Shown to the servers, for the name `id`."},
+      {"edge", "private_key", &c.edge.tls.private_key, "Readable by its owner only."},
+      {"edge", "https_certificate", &c.edge.https_certificate,
+       "Shown to devices; with intermediate certificates."},
+      {"edge", "https_private_key", &c.edge.https_private_key, "Readable by its owner only."},
+      {"edge", "user", &c.edge.user, "User to run as."},
+      {"edge", "auth_service", Address{&c.edge.auth_service},
+       "Where the authentication server is."},
+      {"edge", "key_service", Address{&c.edge.key_service},
+       "Where the key service is: it delivers this edge's own key, once."},
+      {"edge", "tenant", &c.edge.tenant, "Tenant whose key new galleries are under."},
+      {"edge", "engine", &c.edge.engine,
+       "Feature extractor: patchnet, classic, or the file that describes a network."},
+      {"edge", "detector", &c.edge.detector,
+       "Face detector: haar5, haar, yunet, or the ONNX file of YuNet."},
+      {"edge", "max_body_bytes", Number{&c.edge.max_body_bytes, 1024, int64_t{1} << 28},
+       "Largest request body; more is answered 413."},
+      {"edge", "max_images", Number{&c.edge.max_images, 1, 256}, "Most images in one request."},
+      {"edge", "max_connections", Number{&c.edge.max_connections, 1, 4096},
+       "Most connections at a time; more are answered 503."},
+      {"edge", "max_waiting", Number{&c.edge.max_waiting, 0, 4096},
+       "Requests that may wait for a processor; more are answered 503."},
+      {"edge", "request_timeout_ms", Number{&c.edge.request_timeout_ms, 1000, 600'000},
+       "How long a request may take to arrive, and then to be answered."},
+  };
+}
+
+bool is_address(const std::string& text) {
+  const size_t colon = text.rfind(':');
+  if (colon == std::string::npos || colon == 0) return false;
+  const std::string port = text.substr(colon + 1);
+  return !port.empty() && port.size() <= 5 &&
+         std::all_of(port.begin(), port.end(), [](char c) { return c >= '0' && c <= '9'; }) &&
+         std::stoul(port) <= 65535;
+}
+
+// Reads values and remembers the first thing that is wrong, with its line.
+class Reader {
+ public:
+  Reader(const fs::path& file, const toml::table& root) : file_(file), root_(root) {}
+
+  Status read(Config& config) {
+    const std::vector<Option> options = options_of(config);
+    BAUTA_CHECK(refuse_unknown(options));
+    for (const Option& option : options)
+      if (const toml::node* node = root_[option.section][option.name].node())
+        BAUTA_CHECK(read_option(option, *node));
+    if (const toml::node* node = root_["edge"]["api_keys"].node())
+      BAUTA_CHECK(read_api_keys(*node, config.edge.api_keys));
+    return {};
+  }
+
+ private:
+  Error wrong(const toml::node& node, const std::string& what) const {
+    return make_error(ErrorCode::invalid_argument, "{}, line {}: {}", file_.string(),
+                      node.source().begin.line, what);
+  }
+
+  Status refuse_unknown(const std::vector<Option>& options) const {
+    for (const auto& [section, node] : root_) {
+      const auto in_section = [&](const Option& o) { return section.str() == o.section; };
+      const toml::table* table = node.as_table();
+      if (table == nullptr || std::none_of(options.begin(), options.end(), in_section))
+        return wrong(node, fmt::format("there is no section [{}]", section.str()));
+      for (const auto& [name, value] : *table) {
+        const auto named = [&](const Option& o) { return in_section(o) && name.str() == o.name; };
+        const bool keys = section.str() == "edge" && name.str() == "api_keys";
+        if (!keys && std::none_of(options.begin(), options.end(), named))
+          return wrong(value,
+                       fmt::format("there is no option {} in [{}]", name.str(), section.str()));
+      }
+    }
+    return {};
+  }
+
+  Status read_option(const Option& option, const toml::node& node) const {
+    const auto must_be = [&](const std::string& kind) {
+      return wrong(node, fmt::format("{}.{} should be {}", option.section, option.name, kind));
+    };
+    const auto text = node.value<std::string>();
+    if (const auto* string = std::get_if<std::string*>(&option.target)) {
+      if (!text) return must_be("a text");
+      **string = *text;
+    } else if (const auto* path = std::get_if<fs::path*>(&option.target)) {
+      if (!text || text->empty()) return must_be("a path");
+      **path = *text;
+    } else if (const auto* address = std::get_if<Address>(&option.target)) {
+      if (!text || !is_address(*text)) return must_be("an address like \"127.0.0.1:8443\"");
+      *address->value = *text;
+    } else if (const auto* number = std::get_if<Number>(&option.target)) {
+      const auto value = node.value_exact<int64_t>();
+      if (!value || *value < number->least || *value > number->most)
+        return must_be(fmt::format("a whole number from {} to {}", number->least, number->most));
+      *number->value = *value;
+    } else {
+      const toml::array* array = node.as_array();
+      if (array == nullptr) return must_be("a list of texts");
+      std::vector<std::string>& texts = *std::get<std::vector<std::string>*>(option.target);
+      texts.clear();
+      for (const toml::node& element : *array) {
+        const auto value = element.value<std::string>();
+        if (!value) return must_be("a list of texts");
+        texts.push_back(*value);
+      }
+    }
+    return {};
+  }
+
+  Status read_api_keys(const toml::node& node, std::vector<ApiKey>& keys) const {
+    const toml::array* array = node.as_array();
+    if (array == nullptr) return wrong(node, "edge.api_keys should be [[edge.api_keys]] tables");
+    for (const toml::node& element : *array) {
+      const toml::table* table = element.as_table();
+      if (table == nullptr || table->size() != 3)
+        return wrong(element, "an API key has a name, a role and a sha256");
+      const ApiKey key{(*table)["name"].value_or(std::string()),
+                       (*table)["role"].value_or(std::string()),
+                       (*table)["sha256"].value_or(std::string())};
+      const Result<Bytes> digest = from_hex(key.sha256);
+      if (key.name.empty()) return wrong(element, "an API key needs a name");
+      if (key.role != "recognise" && key.role != "enrol" && key.role != "admin")
+        return wrong(element, fmt::format("the role of API key '{}' should be recognise, enrol or "
+                                          "admin",
+                                          key.name));
+      if (!digest.ok() || digest->size() != 32)
+        return wrong(element, fmt::format("the sha256 of API key '{}' should have 64 hexadecimal "
+                                          "digits",
+                                          key.name));
+      keys.push_back(key);
+    }
+    return {};
+  }
+
+  const fs::path& file_;
+  const toml::table& root_;
+};
+
+void make_absolute(Config& config, const fs::path& directory) {
+  for (const Option& option : options_of(config))
+    if (const auto* path = std::get_if<fs::path*>(&option.target); path != nullptr)
+      **path = (directory / **path).lexically_normal();
+}
+
+std::string toml_text(const std::string& text) {
+  std::string quoted = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') quoted += '\\';
+    quoted += c;
+  }
+  return quoted + '"';
+}
+
+std::string to_toml(const Target& target) {
+  if (const auto* string = std::get_if<std::string*>(&target)) return toml_text(**string);
+  if (const auto* path = std::get_if<fs::path*>(&target)) return toml_text((*path)->string());
+  if (const auto* address = std::get_if<Address>(&target)) return toml_text(*address->value);
+  if (const auto* number = std::get_if<Number>(&target)) return std::to_string(*number->value);
+  std::string list;
+  for (const std::string& text : *std::get<std::vector<std::string>*>(target)) {
+    if (!list.empty()) list += ", ";
+    list += toml_text(text);
+  }
+  return fmt::format("[{}]", list);
+}
+
+}  // namespace
+
+Result<Config> read_config(const fs::path& file) {
+  BAUTA_TRY(const Bytes bytes, read_file(file, kMaxFile_bytes));
+  Config config;
+  try {
+    const toml::table root = toml::parse(as_text(bytes), file.string());
+    BAUTA_CHECK(Reader(file, root).read(config));
+  } catch (const toml::parse_error& error) {
+    return make_error(ErrorCode::invalid_argument, "{}, line {}: {}", file.string(),
+                      error.source().begin.line, error.description());
+  }
+  make_absolute(config, fs::absolute(file).parent_path());
+  return config;
+}
+
+std::string to_toml(const Config& config) {
+  Config copy = config;
+  std::string text =
+      "# Configuration of bauta. Paths are relative to this file; what is left out has the value "
+      "below.\n";
+  std::string section;
+  for (const Option& option : options_of(copy)) {
+    if (section != option.section) text += fmt::format("\n[{}]\n", section = option.section);
+    text += fmt::format("# {}\n{} = {}\n", option.meaning, option.name, to_toml(option.target));
+  }
+  text +=
+      "\n# Who may use the edge: a name, a role (recognise; enrol, which may recognise too; admin, "
+      "which may do all), and the\n# digest of the key: printf %s KEY | sha256sum\n";
+  for (const ApiKey& key : config.edge.api_keys)
+    text += fmt::format("[[edge.api_keys]]\nname = {}\nrole = {}\nsha256 = {}\n",
+                        toml_text(key.name), toml_text(key.role), toml_text(key.sha256));
+  return text;
+}
+
+}  // namespace bauta::run

@@ -1,0 +1,71 @@
+// The configuration of all roles: one TOML file. `bauta config default` prints it with every option
+// explained.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "services/transport/transport.h"
+
+namespace bauta::run {
+
+struct ApiKey {
+  std::string name;    // for logs
+  std::string role;    // "recognise", "enrol" (may recognise too) or "admin" (may do all)
+  std::string sha256;  // of the key, hexadecimal; the key itself is nowhere on the server
+};
+
+struct KeyConfig {
+  std::string listen = "127.0.0.1:7443";
+  transport::TlsFiles tls{"tls/ca.pem", "tls/key.pem", "tls/key.key"};
+  std::string user;
+  std::vector<std::string> tenants{"default"};
+};
+
+struct AuthConfig {
+  std::string listen = "127.0.0.1:7442";
+  transport::TlsFiles tls{"tls/ca.pem", "tls/auth.pem", "tls/auth.key"};
+  std::string user;
+  std::string key_service = "127.0.0.1:7443";
+  int64_t threads = 0;
+};
+
+struct EdgeConfig {
+  std::string listen = "127.0.0.1:8443";
+  std::string id = "edge";
+  transport::TlsFiles tls{"tls/ca.pem", "tls/edge.pem", "tls/edge.key"};
+  std::filesystem::path https_certificate = "tls/edge.pem";
+  std::filesystem::path https_private_key = "tls/edge.key";
+  std::string user;
+  std::string auth_service = "127.0.0.1:7442";
+  std::string key_service = "127.0.0.1:7443";
+  std::string tenant = "default";
+  std::string engine = "patchnet";
+  std::string detector = "haar5";
+  int64_t max_body_bytes = int64_t{16} << 20;
+  int64_t max_images = 16;
+  int64_t max_connections = 256;
+  int64_t max_waiting = 64;
+  int64_t request_timeout_ms = 30'000;
+  std::vector<ApiKey> api_keys;
+};
+
+struct Config {
+  std::filesystem::path data = ".";
+  std::filesystem::path token = "../bauta-token";
+  int64_t drain_timeout_ms = 10'000;
+  KeyConfig key;
+  AuthConfig auth;
+  EdgeConfig edge;
+};
+
+// Paths in the result are absolute: those in the file are relative to its directory. Errors: those
+// of reading; invalid_argument, with file and line, for what is no TOML, an unknown option, a value
+// of the wrong type or out of range.
+Result<Config> read_config(const std::filesystem::path& file);
+
+// The file that says what `config` says, each option explained.
+std::string to_toml(const Config& config);
+
+}  // namespace bauta::run

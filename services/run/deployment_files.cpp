@@ -1,0 +1,127 @@
+#include "services/run/deployment_files.h"
+
+#include <cerrno>
+#include <cstring>
+
+#include <pwd.h>
+#include <unistd.h>
+
+#include "base/digest.h"
+#include "base/file.h"
+#include "base/random.h"
+#include "base/secret.h"
+#include "services/transport/certificates.h"
+
+namespace bauta::run {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A role's own directory, certificate and user.
+struct RoleFiles {
+  fs::path directory;
+  std::string name;  // in its certificate
+  const transport::TlsFiles* tls;
+  std::string user;
+  std::vector<std::string> hosts;
+};
+
+std::string host_of(const std::string& address) {
+  return address.substr(0, address.rfind(':'));
+}
+
+std::vector<RoleFiles> roles(const Config& config) {
+  const auto hosts_of = [](const std::string& listen) {
+    std::vector<std::string> hosts{"localhost", "127.0.0.1"};
+    const std::string host = host_of(listen);
+    if (host != "127.0.0.1" && host != "localhost" && host != "0.0.0.0" && host != "[::]")
+      hosts.push_back(host);
+    char name[256] = {};
+    if (gethostname(name, sizeof name - 1) == 0 && name[0] != 0 &&
+        std::string(name) != hosts.back())
+      hosts.emplace_back(name);
+    return hosts;
+  };
+  return {{config.data / "key", "key", &config.key.tls, config.key.user, {}},
+          {config.data / "auth", "auth", &config.auth.tls, config.auth.user, {}},
+          {config.data / "edge", config.edge.id, &config.edge.tls, config.edge.user,
+           hosts_of(config.edge.listen)}};
+}
+
+bool is_there(const fs::path& path) {
+  std::error_code ignored;
+  return fs::exists(path, ignored);
+}
+
+// Gives the file to the user, when root sets up a deployment of several users.
+Status hand_over(const fs::path& path, const std::string& user) {
+  if (user.empty() || geteuid() != 0) return {};
+  const passwd* const entry = getpwnam(user.c_str());
+  if (entry == nullptr)
+    return make_error(ErrorCode::not_found, "there is no user {} on this machine", user);
+  if (lchown(path.c_str(), entry->pw_uid, entry->pw_gid) != 0)
+    return make_error(ErrorCode::unavailable, "cannot give {} to {}: {}", path.string(), user,
+                      std::strerror(errno));
+  return {};
+}
+
+Status create_role_files(const RoleFiles& role, const fs::path& authority) {
+  if (!is_there(role.directory)) {
+    BAUTA_CHECK(create_directory(role.directory, 0700));
+    BAUTA_CHECK(hand_over(role.directory, role.user));
+  }
+  // Certificates elsewhere are somebody else's to make.
+  if (is_there(role.tls->certificate) || role.tls->certificate.parent_path() != authority ||
+      role.tls->certificate.filename() != role.name + ".pem")
+    return {};
+  BAUTA_TRY(const transport::TlsFiles issued,
+            transport::issue_certificate(authority, {role.name, role.hosts}, authority));
+  return hand_over(issued.private_key, role.user);
+}
+
+Status check_file(const fs::path& path, const char* option) {
+  if (is_there(path)) return {};
+  return make_error(ErrorCode::not_found, "{} is {}, which does not exist", option, path.string());
+}
+
+}  // namespace
+
+Status create_default_config(const fs::path& file, const fs::path& token) {
+  if (is_there(file)) return {};
+  Config config;
+  config.token = fs::absolute(token).lexically_normal();
+  BAUTA_CHECK(create_directory(file.parent_path(), 0711));
+  Bytes random(24);
+  random_bytes(random);
+  const std::string key = to_hex(random);
+  wipe(random);
+  config.edge.api_keys.push_back({"first", "admin", to_hex(sha256(as_bytes(key)))});
+  BAUTA_CHECK(write_file_atomically(file.parent_path() / "api-key", as_bytes(key), 0600));
+  return write_file_atomically(file, as_bytes(to_toml(config)));
+}
+
+Status create_missing_files(const Config& config) {
+  const fs::path authority = config.data / "tls";
+  // Others may pass through to their own directories, but not look around.
+  BAUTA_CHECK(create_directory(config.data, 0711));
+  if (!is_there(authority)) BAUTA_CHECK(create_directory(authority, 0711));
+  if (!is_there(authority / "ca.pem")) BAUTA_CHECK(transport::create_authority(authority));
+  for (const RoleFiles& role : roles(config)) BAUTA_CHECK(create_role_files(role, authority));
+  if (!config.key.user.empty() && !is_there(config.token)) {
+    BAUTA_CHECK(create_directory(config.token, 0700));
+    BAUTA_CHECK(hand_over(config.token, config.key.user));
+  }
+  return {};
+}
+
+Status check_files(const Config& config) {
+  for (const RoleFiles& role : roles(config)) {
+    BAUTA_CHECK(check_file(role.tls->authority, (role.name + ": authority").c_str()));
+    BAUTA_CHECK(check_file(role.tls->certificate, (role.name + ": certificate").c_str()));
+    BAUTA_CHECK(check_file(role.tls->private_key, (role.name + ": private_key").c_str()));
+  }
+  BAUTA_CHECK(check_file(config.edge.https_certificate, "edge.https_certificate"));
+  return check_file(config.edge.https_private_key, "edge.https_private_key");
+}
+
+}  // namespace bauta::run

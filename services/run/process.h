@@ -1,0 +1,28 @@
+// What the process of a role does around its work: signals, its user, and saying when it is ready.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "base/result.h"
+
+namespace bauta::run {
+
+// Call before any thread is started: SIGTERM and SIGINT are kept for wait_for_stop(), SIGPIPE is
+// ignored.
+void hold_signals();
+// Returns when SIGTERM or SIGINT arrives.
+void wait_for_stop();
+
+// Tells the supervisor that this role answers, and who it is on a line of stderr when there is no
+// supervisor.
+void announce_ready(const std::string& what);
+
+// Becomes the user, for good, when this process is root's; an empty name changes nothing. Errors:
+// not_found.
+Status become_user(const std::string& name);
+
+// Ends the process by SIGTERM when its parent ends, however that comes about.
+void end_with_parent();
+
+}  // namespace bauta::run

@@ -1,0 +1,107 @@
+#!/usr/bin/env python3
+"""The roles as processes: what devices and operators meet.
+
+usage: services_test.py BAUTA SOURCE_DIR [unittest options]
+"""
+import os
+import pathlib
+import sys
+import unittest
+
+from services import Deployment, encoded, multipart
+
+BAUTA = os.path.abspath(sys.argv[1])
+SOURCE = pathlib.Path(sys.argv[2])
+PEOPLE = SOURCE / "examples/people"
+
+
+def photo(person, number):
+    return PEOPLE / person / f"{person}_{number:04d}.jpg"
+
+
+def photos(person, *numbers):
+    return [photo(person, number) for number in numbers]
+
+
+class Recognition(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.d = Deployment(BAUTA)
+        cls.d.__enter__()
+        cls.addClassCleanup(cls.d.__exit__)
+        assert cls.d.ask("POST", "/v1/galleries", {"gallery": "g"})[0] == 201
+
+    def test_a_person_is_enrolled_recognised_and_erased(self):
+        status, answer, _ = self.d.enrol("g", "Arlecchino", photos("Arlecchino", 1, 2))
+        self.assertEqual((status, len(answer["references"])), (201, 2), answer)
+        status, answer, _ = self.d.identify("g", photo("Arlecchino", 5), key="recognise")
+        self.assertEqual((status, answer["decision"], answer["subject"]), (200, "accepted", "Arlecchino"))
+        self.assertEqual(set(answer["timings"]), {"detect_align", "extract", "encrypt", "match", "decide", "total"})
+        body, headers = multipart([("image", photo("Arlecchino", 5).read_bytes())])
+        status, answer, _ = self.d.ask("POST", "/v1/galleries/g/subjects/Arlecchino/verify", body, headers=headers)
+        self.assertEqual((status, answer["decision"]), (200, "accepted"))
+        status, answer, _ = self.d.identify("g", photo("Rosaura", 5))
+        self.assertEqual((status, answer["decision"], answer["subject"]), (200, "rejected", None))
+        status, answer, _ = self.d.identify("g", SOURCE / "examples/refused/no_face.jpg")
+        self.assertEqual((status, answer["decision"]), (200, "failed"))
+        self.assertTrue(answer["reason"])
+        status, answer, _ = self.d.ask("DELETE", "/v1/galleries/g/subjects/Arlecchino")
+        self.assertEqual((status, answer["references"]), (200, 2))
+        self.assertEqual(self.d.identify("g", photo("Arlecchino", 5))[1]["decision"], "rejected")
+
+    def test_a_write_is_done_once_under_an_idempotency_key(self):
+        once = {"Idempotency-Key": "enrol-1"}
+        first = self.d.enrol("g", "Pantalone", photos("Pantalone", 1), headers=once)
+        again = self.d.enrol("g", "Pantalone", photos("Pantalone", 1), headers=once)
+        self.assertEqual((first[0], again[0], first[1]), (201, 201, again[1]))
+        self.assertEqual(self.d.enrol("g", "Pantalone", photos("Pantalone", 1))[0], 409)
+        self.assertEqual(self.d.enrol("g", "Pantalone", photos("Pantalone", 2), headers=once)[0], 422)
+
+    def test_an_api_key_may_do_what_its_role_says(self):
+        for key, path, body, status in (
+                (None, "/v1/galleries", {"gallery": "h"}, 401), ("no such key", "/v1/galleries", {"gallery": "h"}, 401),
+                ("recognise", "/v1/galleries", {"gallery": "h"}, 403), ("enrol", "/v1/galleries", {"gallery": "h"}, 403),
+                ("recognise", "/v1/galleries/g/subjects", {"subject": "s", "images": ["AA=="]}, 403)):
+            answer = self.d.ask("POST", path, body, key=key)
+            self.assertEqual(answer[0], status)
+            self.assertEqual(answer[2]["Content-Type"], "application/problem+json")
+            self.assertEqual(answer[1]["request_id"], answer[2]["X-Request-Id"])
+
+    def test_errors_say_what_is_wrong(self):
+        image = encoded(photo("Arlecchino", 1))
+        for method, path, body, status in (
+                ("GET", "/v1/galleries/none", None, 404), ("GET", "/v1/nothing", None, 404),
+                ("DELETE", "/v1/version", None, 405), ("POST", "/v1/galleries", {"gallery": "g"}, 409),
+                ("POST", "/v1/galleries", {"gallery": "../g"}, 400), ("POST", "/v1/galleries", {}, 400),
+                ("POST", "/v1/galleries", [], 400), ("POST", "/v1/galleries/none/identify", {"image": image}, 404),
+                ("POST", "/v1/galleries/g/identify", {}, 400), ("POST", "/v1/galleries/g/identify", {"image": "*"}, 400),
+                ("POST", "/v1/galleries/g/identify", {"image": [image, image]}, 400),
+                ("POST", "/v1/galleries/g/identify", {"image": image, "x": 1}, 400),
+                ("POST", "/v1/galleries/g/subjects/nobody/verify", {"image": image}, 404),
+                ("POST", "/v1/galleries/g/subjects", {"subject": "s", "images": [image] * 17}, 400),
+                ("DELETE", "/v1/galleries/g/subjects/nobody", None, 404)):
+            answer = self.d.ask(method, path, body)
+            self.assertEqual(answer[0], status, (method, path, answer[1]))
+            self.assertTrue(answer[1]["detail"])
+
+    def test_the_description_is_there(self):
+        status, document, _ = self.d.ask("GET", "/openapi.json", key=None)
+        self.assertEqual((status, document["openapi"]), (200, "3.1.0"))
+        status, page, headers = self.d.ask("GET", "/", key=None)
+        self.assertEqual(status, 200)
+        self.assertNotIn(b"http://", page)
+        self.assertNotIn(b"https://", page)
+
+    def test_a_busy_port_is_named(self):
+        other = Deployment(BAUTA)
+        other.ports["edge"] = self.d.ports["edge"]
+        try:
+            with self.assertRaises(AssertionError) as failure:
+                other.__enter__()
+            self.assertIn(f"cannot listen on 127.0.0.1:{self.d.ports['edge']}", str(failure.exception))
+        finally:
+            other.__exit__()
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1] + sys.argv[3:])
