@@ -6,6 +6,7 @@
 #include "ckks/ring_switch.h"
 #include "ckks/test_parameters.h"
 #include "fuzz/parsers.h"
+#include "match/admission.h"
 #include "match/score_request.h"
 #include "match/template_ciphertext.h"
 
@@ -120,6 +121,12 @@ void add_gallery_objects(std::vector<Parser>& parsers) {
   match::ScoreBlock block{{c(0, 1), c(1, 1), 1, {}}, {}};
   match::set_live(block.live, 7);
   request.blocks.push_back(std::move(block));
+  const auto pair = [&](uint64_t index, size_t limbs) {
+    return ckks::CoefficientCiphertext{
+        c(index, limbs), c(index + 1, limbs), gallery.probe_scale(), {}};
+  };
+  add("admission", match::parse_admission, match::serialize_admission,
+      match::Admission{match::TemplateKind::probe, pair(0, 2), pair(2, 1), pair(4, 1)});
   add("score-request", match::parse_score_request, match::serialize_score_request, request);
 }
 

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/crc32c.h"
 #include "base/file.h"
 #include "face/engine.h"
 #include "face/evaluation.h"
@@ -21,6 +22,7 @@
 #include "keys/wrapped_key.h"
 #include "network/evaluation.h"
 #include "services/contract.h"
+#include "store/segment.h"
 
 namespace bauta::fuzz {
 namespace {
@@ -227,12 +229,44 @@ Parser contract() {
   return {"contract", bytes_of(serialize_contract(contract)), run};
 }
 
+void put(Bytes& bytes, size_t offset, uint64_t value, size_t size_bytes) {
+  for (size_t i = 0; i < size_bytes; ++i) bytes[offset + i] = static_cast<uint8_t>(value >> 8 * i);
+}
+
+// Sizes and checksums that fit, images being all that follows the header but `sums_bytes`.
+Bytes resealed_segment(Bytes segment) {
+  constexpr size_t kHeaderBytes = 4096, kSizesAt = 72, kSumsSizeAt = 80, kChecksumsAt = 88;
+  if (segment.size() < kHeaderBytes) return segment;
+  const size_t words_bytes = segment.size() - kHeaderBytes;
+  const size_t sums_bytes = std::min<size_t>(segment[kSumsSizeAt], words_bytes);
+  const ByteView words = ByteView(segment).subspan(kHeaderBytes);
+  const uint32_t images_checksum = crc32c(words.first(words_bytes - sums_bytes));
+  const uint32_t sums_checksum = crc32c(words.last(sums_bytes));
+  put(segment, kSizesAt, words_bytes - sums_bytes, 8);
+  put(segment, kSumsSizeAt, sums_bytes, 8);
+  put(segment, kChecksumsAt, images_checksum, 4);
+  put(segment, kChecksumsAt + 4, sums_checksum, 4);
+  const Digest digest = sha256(ByteView(segment).first(kHeaderBytes - sizeof(Digest)));
+  std::ranges::copy(digest, segment.begin() + kHeaderBytes - sizeof(Digest));
+  return segment;
+}
+
+Parser segment() {
+  const auto run = [](ByteView bytes) -> std::optional<Bytes> {
+    const auto mapped = store::MappedSegment::open(MemoryFile(bytes).path());
+    if (!mapped.ok() || !(*mapped)->verify_sums().ok()) return std::nullopt;
+    return make_segment((*mapped)->content(), {(*mapped)->images()}, {(*mapped)->sums()});
+  };
+  const std::vector<uint32_t> images(64, 5), sums(32, 6);
+  return {"segment", store::make_segment({}, {images}, {sums}), run, resealed_segment};
+}
+
 }  // namespace
 
 std::vector<Parser> file_parsers() {
-  return {
-      network(),        engine_description(), pairs(),          image(),   key_file(), key_copy(),
-      rsa_public_key(), signing_public_key(), sealed_package(), contract()};
+  return {network(),        engine_description(), pairs(),          image(),
+          key_file(),       key_copy(),           rsa_public_key(), signing_public_key(),
+          sealed_package(), contract(),           segment()};
 }
 
 }  // namespace bauta::fuzz

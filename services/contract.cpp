@@ -45,6 +45,9 @@ Result<v1::EmbeddingContract> parse_contract(std::string_view bytes) {
     contract.set_norm_tolerance(norm_tolerance);
     BAUTA_TRY(const uint8_t norm_reported, reader.u8());
     contract.set_norm_reported(norm_reported != 0);
+    if (norm_reported > 1 || (norm_tolerance == 0 && norm_reported == 0))
+      return make_error(ErrorCode::corrupt,
+                        "the embedding contract's norm is not written as it is");
   }
   BAUTA_CHECK(reader.finish());
   return contract;

@@ -63,6 +63,17 @@ void encrypt_and_decrypt(const ckks::Parameters& parameters, const SecretKey& ke
   (void)encrypt_public(parameters, public_key, message, 2).value();
 }
 
+// The image ring's secret and the gallery's, at toy sizes.
+void generate_ring_switch(const ckks::Parameters& large, const ckks::Parameters& small) {
+  const auto parameters =
+      ckks::RingSwitchParameters::create(large, small, {8257537, 7340033}).value();
+  ckks::RingSwitchKey key = generate_ring_switch_key(parameters, poisoned_key(large, "image ring"),
+                                                     poisoned_key(small, "tenant"))
+                                .value();
+  publish(key.key);
+  (void)serialize(parameters, key);
+}
+
 // Must be reported.
 bool branch_on_a_secret() {
   return poisoned_key(gallery(), "tenant").coefficients().data()[0] == 1;
@@ -82,5 +93,7 @@ int main(int argc, char** argv) {
   const SecretKey tenant = poisoned_key(parameters, "tenant");
   generate_keys(parameters, edge, tenant);
   encrypt_and_decrypt(parameters, tenant);
+  generate_ring_switch(bauta::ckks::insecure_parameters(2048, 3, 1),
+                       bauta::ckks::insecure_parameters(1024, 2, 1));
   return 0;
 }

@@ -22,6 +22,7 @@ constexpr size_t kHeaderBytes = 4096;
 constexpr size_t kDigestOffset = kHeaderBytes - sizeof(Digest);
 // Of images or sums: 4,096 references of dimension 1,024 have 64 MiB.
 constexpr uint64_t kMaxPartBytes = uint64_t{1} << 27;
+constexpr uint64_t kAlignment_bytes = 64;  // of images and sums
 constexpr const char* kSuffix = ".segment";
 constexpr const char* kDamagedSuffix = ".damaged";
 
@@ -96,6 +97,10 @@ Result<Header> read_header(ByteView file, const fs::path& path) {
     return damaged_segment(path,
                            fmt::format("it has {} bytes where {} are due", file.size(),
                                        kHeaderBytes + header.images_bytes + header.sums_bytes));
+  // Beyond what was read: flags and reserved bytes of no meaning yet.
+  if (header.images_bytes % kAlignment_bytes != 0 || header.sums_bytes % kAlignment_bytes != 0 ||
+      !std::ranges::equal(write_header(header), bytes))
+    return damaged_segment(path, "its header says what this program never writes");
   return header;
 }
 

@@ -92,6 +92,19 @@ TEST_F(SegmentTest, DamageIsFoundAndNamed) {
     EXPECT_EQ(status.error().code, ErrorCode::corrupt);
   }
   EXPECT_EQ(MappedSegment::open(directory_.path() / "none").error().code, ErrorCode::not_found);
+
+  // With checksums that fit: flags and reserved bytes that mean nothing, and words that would not
+  // be aligned.
+  for (const size_t at : {10, 3000}) {
+    Bytes changed = whole;
+    changed[at] = 2;
+    const Digest digest = sha256(ByteView(changed).first(4064));
+    std::ranges::copy(digest, changed.begin() + 4064);
+    EXPECT_EQ(open_damaged(changed).error().code, ErrorCode::corrupt) << at;
+  }
+  const auto words = std::span(images_).first(17);
+  EXPECT_FALSE(open_damaged(make_segment(content_, {words}, {sums_})).ok());
+  EXPECT_FALSE(open_damaged(make_segment(content_, {images_}, {words})).ok());
 }
 
 TEST_F(SegmentTest, AFolderKeepsWhatCountsAndRemovesTheRest) {
