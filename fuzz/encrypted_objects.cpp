@@ -1,6 +1,8 @@
 // Keys, ciphertexts and what travels between the parties (docs/formats/objects.md).
 #include <algorithm>
 
+#include "circuits/image_ciphertext.h"
+#include "circuits/test_network.h"
 #include "ckks/envelope.h"
 #include "ckks/keys.h"
 #include "ckks/ring_switch.h"
@@ -130,12 +132,24 @@ void add_gallery_objects(std::vector<Parser>& parsers) {
   add("score-request", match::parse_score_request, match::serialize_score_request, request);
 }
 
+void add_image(std::vector<Parser>& parsers) {
+  static const circuits::Plan plan =
+      circuits::insecure_make_plan(circuits::random_network({}), 8192).value();
+  const ring::Basis basis = plan.ring.parameters().ciphertext_moduli().prefix(plan.ring.limbs());
+  parsers.push_back(parser(
+      "image-ciphertext", [](ByteView bytes) { return circuits::parse_image(plan, bytes); },
+      [](const ckks::SeededCiphertext& image) { return circuits::serialize_image(plan, image); },
+      circuits::serialize_image(
+          plan, {polynomial<Form::coefficient>(basis, 0), {}, plan.input_scale, {}})));
+}
+
 }  // namespace
 
 std::vector<Parser> encrypted_object_parsers() {
   std::vector<Parser> parsers;
   add_scheme_objects(parsers);
   add_gallery_objects(parsers);
+  add_image(parsers);
   return parsers;
 }
 

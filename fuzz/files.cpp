@@ -22,6 +22,8 @@
 #include "keys/wrapped_key.h"
 #include "network/evaluation.h"
 #include "services/contract.h"
+#include "services/rest/operations.h"
+#include "services/run/config.h"
 #include "store/segment.h"
 
 namespace bauta::fuzz {
@@ -229,6 +231,28 @@ Parser contract() {
   return {"contract", bytes_of(serialize_contract(contract)), run};
 }
 
+Parser configuration() {
+  const auto run = [](ByteView bytes) {
+    const auto config = run::read_config(MemoryFile(bytes).path());
+    return same_if(config.ok(), bytes);
+  };
+  return {"configuration", bytes_of(run::to_toml({})), run};
+}
+
+// The body of a request, as the first operation with images takes it.
+Parser rest_body() {
+  const auto run = [](ByteView bytes) {
+    const auto operations = rest::operations();
+    const auto takes_images = [](const rest::Operation& operation) {
+      return operation.body == rest::BodyKind::subject_images;
+    };
+    const auto operation = std::ranges::find_if(operations, takes_images);
+    return same_if(rest::read_fields(*operation, {}, {std::string(as_text(bytes)), {}}, 4).ok(),
+                   bytes);
+  };
+  return {"rest-body", bytes_of(R"({"subject": "s", "images": ["AAAA", "AAA=", "AA=="]})"), run};
+}
+
 void put(Bytes& bytes, size_t offset, uint64_t value, size_t size_bytes) {
   for (size_t i = 0; i < size_bytes; ++i) bytes[offset + i] = static_cast<uint8_t>(value >> 8 * i);
 }
@@ -266,7 +290,8 @@ Parser segment() {
 std::vector<Parser> file_parsers() {
   return {network(),        engine_description(), pairs(),          image(),
           key_file(),       key_copy(),           rsa_public_key(), signing_public_key(),
-          sealed_package(), contract(),           segment()};
+          sealed_package(), contract(),           segment(),        configuration(),
+          rest_body()};
 }
 
 }  // namespace bauta::fuzz

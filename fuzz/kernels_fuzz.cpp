@@ -180,6 +180,14 @@ void check_sums(Feed& feed) {
   expect_agreement("weighted_sum", count, [&](const Kernels& kernels, uint32_t* out) {
     kernels.weighted_sum(out, pa.data(), weights.data(), terms, count, q.constants());
   });
+  const size_t outputs = 1 + feed.below(5);
+  const Words matrix = feed.words(outputs * terms, q.value());
+  expect_agreement("weighted_sums", outputs * count, [&](const Kernels& kernels, uint32_t* out) {
+    std::vector<uint32_t*> rows;
+    for (size_t k = 0; k < outputs; ++k) rows.push_back(out + k * count);
+    kernels.weighted_sums(rows.data(), pa.data(), matrix.data(), outputs, terms, count,
+                          q.constants());
+  });
   expect_agreement("rounded_quotient", count, [&](const Kernels& kernels, uint32_t* out) {
     kernels.rounded_quotient(out, pa.data(), constants.data(), terms, count);
   });
