@@ -44,6 +44,7 @@ class Parser {
     app_.add_option("--config", common_.config,
                     "Configuration of the roles [bauta.toml in --data, made at the first start]");
     add_keys();
+    add_audit();
     add_gallery();
     add_recognition();
     add_eval();
@@ -107,7 +108,73 @@ class Parser {
               keys_redeliver);
       redeliver->add_option("--edge", again->edge, "Name of the edge")->required();
     }
-    add(keys, "status", "List the keys and their states", keys_status);
+    init->add_option("--candidates", options->use.candidates,
+                     "Positions that an identification under this key may name")
+        ->check(CLI::Range(1, 1000))
+        ->capture_default_str();
+    init->add_option("--budget", options->use.decision_budget,
+                     "Decisions that this key may make [as policy.json says: 1,000,000]");
+    add(keys, "status", "List the keys: states, dates, decisions made and left", keys_status);
+    add_key_changes(keys);
+    add_key_backup(keys);
+  }
+
+  void add_key_changes(CLI::App* keys) {
+    {
+      auto [rotate, options] =
+          add(keys, "rotate",
+              "Make a tenant's next key and use it for new galleries; older ones stay under "
+              "their key until they are renewed",
+              keys_rotate);
+      rotate->add_option("--tenant", options->tenant, "Name of the tenant")->capture_default_str();
+      rotate->add_option("--budget", options->decision_budget,
+                         "Decisions that the new key may make [as the one before]");
+    }
+    {
+      auto [suspend, choice] =
+          add(keys, "suspend", "Refuse every use of a key until it is resumed", keys_suspend);
+      add_key_choice(suspend, choice);
+    }
+    {
+      auto [resume, choice] = add(keys, "resume", "Use a suspended key again", keys_resume);
+      add_key_choice(resume, choice);
+    }
+    {
+      auto [destroy, options] =
+          add(keys, "destroy",
+              "Destroy a key with its copies and switching keys: nothing under it opens again",
+              keys_destroy);
+      add_key_choice(destroy, &options->choice);
+      destroy->add_flag("--yes", options->yes, "Really destroy it");
+    }
+  }
+  static void add_key_choice(CLI::App* command, KeyChoice* choice) {
+    command->add_option("--tenant", choice->tenant, "Name of the tenant")->capture_default_str();
+    command->add_option("--generation", choice->generation, "Which of its keys [the newest]");
+  }
+
+  void add_key_backup(CLI::App* keys) {
+    add(keys, "backup-key",
+        "Print the public key under which this token takes backups of another (and make it)",
+        keys_backup_key);
+    {
+      auto [backup, options] = add(keys, "backup", "Write wrapped copies of all keys", keys_backup);
+      backup->add_option("directory", options->directory, "Where to")->required();
+      backup->add_option("--backup-key", options->backup_key,
+                         "File with the other token's 'keys backup-key', to trust from now on");
+    }
+    {
+      auto [restore, options] =
+          add(keys, "restore", "Take wrapped copies of keys over into this token", keys_restore);
+      restore->add_option("directory", options->directory, "Where from")->required();
+      restore->add_option("--signer", options->signer, "What 'keys backup' said to keep apart")
+          ->required();
+    }
+  }
+
+  void add_audit() {
+    CLI::App* audit = add_group("audit", "The logs of decisions and changes");
+    add(audit, "verify", "Recompute both chains and check the token's signature", audit_verify);
   }
 
   void add_gallery() {
@@ -226,6 +293,14 @@ class Parser {
       match->add_option("--probes", options->probes, "Probes searched for at once")
           ->check(CLI::Range(1, 64))
           ->capture_default_str();
+    }
+    {
+      auto [decide, options] =
+          add(bench, "decide", "The key service's decision: ticket, admission, scores, log",
+              bench_decide);
+      decide->add_option("--references", options->references, "References that were searched")
+          ->required()
+          ->check(CLI::Range(1, 4'000'000));
     }
     {
       auto [primitives, options] =

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "apps/cli/report.h"
+#include "keys/key_store.h"
 
 namespace bauta::cli {
 
@@ -24,6 +25,31 @@ struct CommonOptions {
 struct KeysInitOptions {
   std::string tenant = "default";
   bool evaluation = false;
+  keys::KeyUse use;
+};
+
+struct KeysRotateOptions {
+  std::string tenant = "default";
+  uint64_t decision_budget = 0;  // 0: that of the key before
+};
+
+struct KeyChoice {
+  std::string tenant = "default";
+  uint32_t generation = 0;  // 0: the newest
+};
+
+struct KeysDestroyOptions {
+  KeyChoice choice;
+  bool yes = false;
+};
+
+struct KeysBackupOptions {
+  std::filesystem::path directory, backup_key;
+};
+
+struct KeysRestoreOptions {
+  std::filesystem::path directory;
+  std::string signer;
 };
 
 struct GalleryCreateOptions {
@@ -88,6 +114,10 @@ struct BenchMatchOptions {
   size_t references = 0, dimension = 0, probes = 1;
 };
 
+struct BenchDecideOptions {
+  size_t references = 0;
+};
+
 struct BenchPrimitivesOptions {
   size_t degree = 0;  // 0: all
 };
@@ -108,6 +138,14 @@ Arguments parse_arguments(int argc, char** argv);
 Result<Report> keys_init(const CommonOptions&, const KeysInitOptions&);            // keys.cpp
 Result<Report> keys_status(const CommonOptions&);                                  // keys.cpp
 Result<Report> keys_redeliver(const CommonOptions&, const RedeliverOptions&);      // keys.cpp
+Result<Report> keys_rotate(const CommonOptions&, const KeysRotateOptions&);        // keys.cpp
+Result<Report> keys_suspend(const CommonOptions&, const KeyChoice&);               // keys.cpp
+Result<Report> keys_resume(const CommonOptions&, const KeyChoice&);                // keys.cpp
+Result<Report> keys_destroy(const CommonOptions&, const KeysDestroyOptions&);      // keys.cpp
+Result<Report> keys_backup_key(const CommonOptions&);                              // keys.cpp
+Result<Report> keys_backup(const CommonOptions&, const KeysBackupOptions&);        // keys.cpp
+Result<Report> keys_restore(const CommonOptions&, const KeysRestoreOptions&);      // keys.cpp
+Result<Report> audit_verify(const CommonOptions&);                                 // keys.cpp
 Result<Report> gallery_create(const CommonOptions&, const GalleryCreateOptions&);  // gallery.cpp
 Result<Report> gallery_list(const CommonOptions&);                                 // gallery.cpp
 Result<Report> gallery_stats(const CommonOptions&, const std::string& gallery);    // gallery.cpp
@@ -118,7 +156,8 @@ Result<Report> identify(const CommonOptions&, const IdentifyOptions&);          
 Result<Report> verify(const CommonOptions&, const VerifyOptions&);                 // recognise.cpp
 Result<Report> eval_pairs(const CommonOptions&, const EvalOptions&);               // eval.cpp
 Result<Report> eval_identify(const CommonOptions&, const EvalOptions&);            // eval.cpp
-Result<Report> bench_match(const CommonOptions&, const BenchMatchOptions&);  // bench_match.cpp
+Result<Report> bench_match(const CommonOptions&, const BenchMatchOptions&);    // bench_match.cpp
+Result<Report> bench_decide(const CommonOptions&, const BenchDecideOptions&);  // bench_decide.cpp
 Result<Report> bench_primitives(const CommonOptions&,
                                 const BenchPrimitivesOptions&);   // bench_primitives.cpp
 Result<Report> ca_init(const CommonOptions&, const CaOptions&);   // certificates.cpp

@@ -41,20 +41,23 @@ Result<std::unique_ptr<Deployment>> Deployment::open(const CommonOptions& option
             keys::Token::open(keys::embedded_token_config(options.token)));
   BAUTA_TRY(std::unique_ptr<keys::KeyStore> store,
             keys::KeyStore::open(std::move(token), options.data / "key"));
-  deployment->key_ = std::make_unique<key::KeyServer>(std::move(store));
+  BAUTA_TRY(deployment->key_, key::KeyServer::open(std::move(store), options.data / "key"));
   BAUTA_TRY(deployment->auth_, auth::AuthServer::open(options.data / "auth", *deployment->key_));
   return deployment;
 }
 
 Result<std::unique_ptr<Deployment>> Deployment::initialise(const CommonOptions& options,
                                                            const std::string& tenant,
-                                                           bool evaluation) {
+                                                           bool evaluation, keys::KeyUse use) {
   BAUTA_CHECK(keys::create_embedded_token(options.token));
   BAUTA_TRY(std::unique_ptr<Deployment> deployment, open(options));
   keys::KeyStore& store = deployment->key_->store();
   if (auto active = store.active(tenant); active.ok()) return deployment;
-  BAUTA_TRY(const keys::KeyRecord created, store.create(tenant, evaluation));
+  BAUTA_TRY(const keys::KeyRecord created, store.create(tenant, evaluation, use));
   BAUTA_CHECK(store.activate(created.id));
+  key::Ledger& ledger = deployment->key_->ledger();
+  BAUTA_CHECK(ledger.changed(key::LogEvent::key_created, created.id));
+  BAUTA_CHECK(ledger.changed(key::LogEvent::key_activated, created.id));
   return deployment;
 }
 
@@ -100,10 +103,8 @@ Result<std::unique_ptr<edge::Edge>> Deployment::open_edge(const std::string& gal
   BAUTA_TRY(const EdgeSettings settings, settings_of(gallery));
   BAUTA_TRY(std::unique_ptr<face::Engine> engine, face::make_engine(settings.engine));
   BAUTA_TRY(std::unique_ptr<face::Detector> detector, face::make_detector(settings.detector));
-  BAUTA_TRY(secret::SecretKey key,
-            key_->issue_edge_key(row.key_id(), kLocalEdge, row.contract().dimension()));
-  return edge::Edge::create(kLocalEdge, std::move(key), std::move(engine), std::move(detector),
-                            *auth_);
+  BAUTA_TRY(const SecretBytes seed, key_->issue_edge_seed(row.key_id(), kLocalEdge));
+  return edge::Edge::create(kLocalEdge, seed, std::move(engine), std::move(detector), *auth_);
 }
 
 }  // namespace bauta::cli

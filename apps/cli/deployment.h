@@ -28,7 +28,8 @@ class Deployment {
   // Makes the embedded token if it is not there, opens the deployment, and gives `tenant` a first
   // active key unless it has one.
   static Result<std::unique_ptr<Deployment>> initialise(const CommonOptions& options,
-                                                        const std::string& tenant, bool evaluation);
+                                                        const std::string& tenant, bool evaluation,
+                                                        keys::KeyUse use = {});
 
   key::KeyServer& key() { return *key_; }
   auth::AuthServer& auth() { return *auth_; }

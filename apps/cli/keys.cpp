@@ -1,21 +1,97 @@
+#include <fmt/chrono.h>
+
 #include "apps/cli/arguments.h"
 #include "apps/cli/deployment.h"
+#include "base/file.h"
+#include "keys/backup.h"
+#include "keys/embedded_token.h"
 #include "services/key/edge_keys.h"
 
 namespace bauta::cli {
 namespace {
 
+constexpr size_t kMaxPublicKey_bytes = 4096;
+
+std::string date(int64_t time_s) {
+  return fmt::format("{:%Y-%m-%d %H:%M:%S}", fmt::gmtime(static_cast<std::time_t>(time_s)));
+}
+
+// When the key came into its present state, and how that is said.
+std::string since(const keys::KeyRecord& key) {
+  switch (key.state()) {
+    case keys::KeyState::created:
+      return date(key.created_at_s);
+    case keys::KeyState::active:
+      return date(key.activated_at_s);
+    case keys::KeyState::deactivated:
+      return date(key.deactivated_at_s);
+    case keys::KeyState::suspended:
+      return date(key.suspended_at_s);
+    case keys::KeyState::destroying:
+      return date(key.destruction_ordered_at_s);
+    case keys::KeyState::destroyed:
+      return date(key.destroyed_at_s);
+  }
+  return {};
+}
+
 Json to_json(const keys::KeyRecord& key) {
-  return {{"key_id", to_hex(key.id)},     {"tenant", key.tenant},
-          {"generation", key.generation}, {"state", keys::key_state_name(key.state())},
-          {"evaluation", key.evaluation}, {"created_at_s", key.created_at_s}};
+  Json json = {{"key_id", to_hex(key.id)},        {"tenant", key.tenant},
+               {"generation", key.generation},    {"state", keys::key_state_name(key.state())},
+               {"evaluation", key.evaluation},    {"candidates", key.candidates},
+               {"created_at_s", key.created_at_s}};
+  const std::pair<const char*, int64_t> dates[] = {
+      {"activated_at_s", key.activated_at_s},
+      {"deactivated_at_s", key.deactivated_at_s},
+      {"suspended_at_s", key.suspended_at_s},
+      {"destruction_ordered_at_s", key.destruction_ordered_at_s},
+      {"destroyed_at_s", key.destroyed_at_s}};
+  for (const auto& [name, time_s] : dates)
+    if (time_s != 0) json[name] = time_s;
+  json["copies"] = key.copies;
+  return json;
+}
+
+std::string name_of(const keys::KeyRecord& key) {
+  return fmt::format("key {} of tenant {}", key.generation, key.tenant);
+}
+
+Result<keys::KeyRecord> find(keys::KeyStore& store, const KeyChoice& choice) {
+  BAUTA_TRY(const std::vector<keys::KeyRecord> records, store.list());
+  const keys::KeyRecord* found = nullptr;
+  for (const keys::KeyRecord& record : records)
+    if (record.tenant == choice.tenant &&
+        (choice.generation == 0 || record.generation == choice.generation))
+      found = &record;  // the newest, unless one is named
+  if (found == nullptr)
+    return make_error(ErrorCode::not_found,
+                      "tenant '{}' has no such key; 'bauta keys status' lists them", choice.tenant);
+  return *found;
+}
+
+// Changes the state of a key and records that it did.
+Result<Report> change(const CommonOptions& common, const KeyChoice& choice,
+                      Status (keys::KeyStore::*change)(const keys::KeyId&), key::LogEvent event,
+                      const char* what) {
+  BAUTA_TRY(const std::unique_ptr<Deployment> deployment, Deployment::open(common));
+  keys::KeyStore& store = deployment->key().store();
+  BAUTA_TRY(const keys::KeyRecord key, find(store, choice));
+  BAUTA_CHECK((store.*change)(key.id));
+  BAUTA_CHECK(deployment->key().ledger().changed(event, key.id));
+  BAUTA_TRY(const keys::KeyRecord changed, store.find(key.id));
+  return Report{to_json(changed), fmt::format("{} is {}\n", name_of(key), what)};
+}
+
+// An open embedded token, without the services over it.
+Result<std::unique_ptr<keys::Token>> open_token(const CommonOptions& common) {
+  return keys::Token::open(keys::embedded_token_config(common.token));
 }
 
 }  // namespace
 
 Result<Report> keys_init(const CommonOptions& common, const KeysInitOptions& options) {
   BAUTA_TRY(const std::unique_ptr<Deployment> deployment,
-            Deployment::initialise(common, options.tenant, options.evaluation));
+            Deployment::initialise(common, options.tenant, options.evaluation, options.use));
   BAUTA_TRY(const keys::KeyRecord key, deployment->key().store().active(options.tenant));
   if (key.evaluation != options.evaluation)
     return make_error(ErrorCode::already_exists,
@@ -38,15 +114,150 @@ Result<Report> keys_redeliver(const CommonOptions& common, const RedeliverOption
 Result<Report> keys_status(const CommonOptions& common) {
   BAUTA_TRY(const std::unique_ptr<Deployment> deployment, Deployment::open(common));
   BAUTA_TRY(const std::vector<keys::KeyRecord> records, deployment->key().store().list());
+  key::Ledger& ledger = deployment->key().ledger();
   Report report;
   report.json = Json::array();
   for (const keys::KeyRecord& key : records) {
+    const uint64_t decisions = ledger.decisions_of(key.id);
+    const uint64_t budget =
+        key.decision_budget != 0 ? key.decision_budget : ledger.policy().decisions_per_key;
     report.json.push_back(to_json(key));
-    report.text += fmt::format("{:<20} {:>4}  {:<12} {}{}\n", key.tenant, key.generation,
-                               keys::key_state_name(key.state()), to_hex(key.id),
-                               key.evaluation ? "  (evaluation)" : "");
+    report.json.back()["decisions"] = decisions;
+    report.json.back()["decision_budget"] = key.evaluation ? Json() : Json(budget);
+    report.text +=
+        fmt::format("{:<20} {:>4}  {:<12} since {}  {}  {} decisions of {}{}\n", key.tenant,
+                    key.generation, keys::key_state_name(key.state()), since(key), to_hex(key.id),
+                    decisions, key.evaluation ? "any number" : std::to_string(budget),
+                    key.evaluation ? "  (evaluation)" : "");
   }
   return report;
+}
+
+Result<Report> keys_rotate(const CommonOptions& common, const KeysRotateOptions& options) {
+  BAUTA_TRY(const std::unique_ptr<Deployment> deployment, Deployment::open(common));
+  keys::KeyStore& store = deployment->key().store();
+  BAUTA_TRY(const keys::KeyRecord old, find(store, {options.tenant}));
+  keys::KeyUse use{old.candidates, old.decision_budget};
+  if (options.decision_budget != 0) use.decision_budget = options.decision_budget;
+  BAUTA_TRY(const keys::KeyRecord created, store.create(options.tenant, old.evaluation, use));
+  BAUTA_CHECK(store.activate(created.id));
+  key::Ledger& ledger = deployment->key().ledger();
+  BAUTA_CHECK(ledger.changed(key::LogEvent::key_created, created.id));
+  BAUTA_CHECK(ledger.changed(key::LogEvent::key_activated, created.id));
+  BAUTA_TRY(const keys::KeyRecord key, store.find(created.id));
+  Json json = to_json(key);
+  json["galleries_under_older_keys"] = Json::array();
+  BAUTA_TRY(const v1::ListGalleriesReply galleries, deployment->auth().list_galleries({}));
+  std::string older;
+  for (const v1::Gallery& gallery : galleries.galleries()) {
+    BAUTA_TRY(const keys::KeyId id, key::parse_key_id(gallery.key_id()));
+    const Result<keys::KeyRecord> of_gallery = store.find(id);
+    if (!of_gallery.ok() || of_gallery->tenant != options.tenant || id == key.id) continue;
+    json["galleries_under_older_keys"].push_back(gallery.gallery());
+    older += " " + gallery.gallery();
+  }
+  return Report{json, fmt::format("{} is active: new galleries are made under it\n{}", name_of(key),
+                                  older.empty() ? ""
+                                                : "these stay under their older keys until they "
+                                                  "are renewed:" +
+                                                      older + "\n")};
+}
+
+Result<Report> keys_suspend(const CommonOptions& common, const KeyChoice& choice) {
+  return change(common, choice, &keys::KeyStore::suspend, key::LogEvent::key_suspended,
+                "suspended: nothing made under it is opened until 'bauta keys resume'");
+}
+
+Result<Report> keys_resume(const CommonOptions& common, const KeyChoice& choice) {
+  return change(common, choice, &keys::KeyStore::resume, key::LogEvent::key_resumed,
+                "in use again");
+}
+
+Result<Report> keys_destroy(const CommonOptions& common, const KeysDestroyOptions& options) {
+  BAUTA_TRY(const std::unique_ptr<Deployment> deployment, Deployment::open(common));
+  keys::KeyStore& store = deployment->key().store();
+  BAUTA_TRY(const keys::KeyRecord key, find(store, options.choice));
+  if (!options.yes)
+    return make_error(ErrorCode::refused,
+                      "destroying {} makes every gallery and package under it unreadable for "
+                      "ever; repeat with --yes",
+                      name_of(key));
+  // Its switching keys too: one to a newer key would bring it back.
+  BAUTA_CHECK(store.destroy(key.id));
+  BAUTA_CHECK(deployment->auth().forget_key(to_hex(key.id)));
+  BAUTA_CHECK(deployment->key().ledger().changed(key::LogEvent::key_destroyed, key.id));
+  BAUTA_TRY(const keys::KeyRecord destroyed, store.find(key.id));
+  return Report{
+      to_json(destroyed),
+      fmt::format("{} is destroyed: nothing made under it can be opened again\n", name_of(key))};
+}
+
+// --- Backup to a second token
+
+Result<Report> keys_backup_key(const CommonOptions& common) {
+  BAUTA_CHECK(keys::create_embedded_token(common.token));
+  BAUTA_TRY(const std::unique_ptr<keys::Token> token, open_token(common));
+  BAUTA_TRY(const Bytes public_key, token->create_backup_key());
+  return Report{{{"public_key", to_hex(public_key)}}, to_hex(public_key) + "\n"};
+}
+
+Result<Report> keys_backup(const CommonOptions& common, const KeysBackupOptions& options) {
+  if (!options.backup_key.empty()) {
+    BAUTA_TRY(const Bytes text, read_file(options.backup_key, kMaxPublicKey_bytes));
+    std::string_view hex = as_text(text);
+    hex = hex.substr(0, hex.find_last_not_of(" \r\n") + 1);
+    BAUTA_TRY(const Bytes public_key, from_hex(hex));
+    BAUTA_CHECK(keys::trust_backup_key(keys::embedded_token_config(common.token),
+                                       keys::embedded_officer_pin(common.token), public_key));
+  }
+  BAUTA_TRY(const std::unique_ptr<Deployment> deployment, Deployment::open(common));
+  keys::KeyStore& store = deployment->key().store();
+  BAUTA_TRY(const size_t copies, store.back_up(options.directory));
+  BAUTA_CHECK(deployment->key().ledger().changed(key::LogEvent::keys_backed_up, {}));
+  BAUTA_TRY(const std::vector<keys::SigningKey> signers, store.signing_keys());
+  const std::string signer = to_hex(signers.back().public_key);
+  return Report{{{"copies", copies}, {"signer", signer}},
+                fmt::format("{} keys are backed up in {}\nrestoring them needs this, which must "
+                            "not be kept with them:\n{}\n",
+                            copies, options.directory.string(), signer)};
+}
+
+Result<Report> keys_restore(const CommonOptions& common, const KeysRestoreOptions& options) {
+  BAUTA_TRY(const Bytes signer, from_hex(options.signer));
+  BAUTA_TRY(const std::unique_ptr<Deployment> deployment, Deployment::open(common));
+  BAUTA_TRY(const keys::Restoration found,
+            deployment->key().store().restore(options.directory, signer));
+  return Report{
+      {{"restored", found.restored}, {"present", found.present}, {"destroyed", found.destroyed}},
+      fmt::format("{} keys are restored; {} were there, {} were destroyed and stay so\n",
+                  found.restored, found.present, found.destroyed)};
+}
+
+Result<Report> audit_verify(const CommonOptions& common) {
+  BAUTA_TRY(std::unique_ptr<keys::Token> token, open_token(common));
+  BAUTA_TRY(const std::unique_ptr<keys::KeyStore> store,
+            keys::KeyStore::open(std::move(token), common.data / "key"));
+  BAUTA_TRY(const std::vector<keys::SigningKey> signing_keys, store->signing_keys());
+  BAUTA_TRY(const key::LogVerification log, key::verify_log(common.data / "key", signing_keys));
+  BAUTA_TRY(store::Catalogue catalogue,
+            store::Catalogue::open(common.data / "auth" / "catalogue.sqlite"));
+  BAUTA_TRY(const store::AuditHead server, catalogue.verify_audit_chain());
+  return Report{
+      {{"records", log.head.sequence},
+       {"head", to_hex(log.head.digest)},
+       {"signed_records", log.signed_records},
+       {"signing_key", to_hex(log.signing_key)},
+       {"decisions", log.decisions},
+       {"refused", log.refused},
+       {"server_records", server.sequence},
+       {"server_head", to_hex(server.digest)}},
+      fmt::format(
+          "the key service's log is whole: {} records, {} decisions, {} refusals; signed by "
+          "the token up to record {}\n  head {}\nthe authentication server's log is whole: "
+          "{} records\n  head {}\nkeep both heads elsewhere: they show later that nothing "
+          "was cut off\n",
+          log.head.sequence, log.decisions, log.refused, log.signed_records,
+          to_hex(log.head.digest), server.sequence, to_hex(server.digest))};
 }
 
 }  // namespace bauta::cli

@@ -44,11 +44,12 @@ Status serve_key(const run::Config& config) {
   BAUTA_TRY(std::unique_ptr<keys::KeyStore> store,
             keys::KeyStore::open(std::move(token), config.data / "key"));
   BAUTA_CHECK(give_first_keys(*store, config.key.tenants));
-  key::KeyServer key(std::move(store));
+  BAUTA_TRY(const std::unique_ptr<key::KeyServer> key,
+            key::KeyServer::open(std::move(store), config.data / "key"));
   BAUTA_TRY(const std::unique_ptr<key::EdgeKeyServer> edge_keys,
-            key::EdgeKeyServer::open(key.store(), config.data / "key" / "delivered"));
+            key::EdgeKeyServer::open(key->store(), config.data / "key" / "delivered"));
   BAUTA_TRY(const std::unique_ptr<transport::Server> server,
-            transport::Server::serve_key({config.key.listen, config.key.tls}, key, *edge_keys));
+            transport::Server::serve_key({config.key.listen, config.key.tls}, *key, *edge_keys));
   run::announce_ready(fmt::format("the key service on port {}", server->port()));
   run::wait_for_stop();
   server->drain(config.drain_timeout_ms);

@@ -8,29 +8,32 @@ namespace bauta::cli {
 
 namespace fs = std::filesystem;
 
-Result<std::unique_ptr<TemporaryDeployment>> TemporaryDeployment::create(
-    const EdgeSettings& settings) {
+Result<TemporaryDirectory> TemporaryDirectory::create() {
   std::error_code reason;
   const fs::path parent = fs::temp_directory_path(reason);
   std::string pattern = (parent / "bauta-evaluation-XXXXXX").string();
   if (reason || mkdtemp(pattern.data()) == nullptr)
     return make_error(ErrorCode::unavailable, "cannot create a directory in {}: {}",
                       parent.string(), std::strerror(errno));
-  std::unique_ptr<TemporaryDeployment> temporary(new TemporaryDeployment(pattern));
+  return TemporaryDirectory(pattern);
+}
+
+TemporaryDirectory::~TemporaryDirectory() {
+  std::error_code ignored;
+  if (!path_.empty()) fs::remove_all(path_, ignored);
+}
+
+Result<std::unique_ptr<TemporaryDeployment>> TemporaryDeployment::create(
+    const EdgeSettings& settings) {
+  BAUTA_TRY(TemporaryDirectory directory, TemporaryDirectory::create());
+  std::unique_ptr<TemporaryDeployment> temporary(new TemporaryDeployment(std::move(directory)));
   CommonOptions options;
-  options.data = temporary->directory_ / "data";
-  options.token = temporary->directory_ / "token";
+  options.data = temporary->directory_.path() / "data";
+  options.token = temporary->directory_.path() / "token";
   BAUTA_TRY(temporary->deployment_, Deployment::initialise(options, "evaluation", true));
   BAUTA_CHECK(temporary->deployment_->create_gallery(kGallery, settings, "evaluation"));
   BAUTA_TRY(temporary->edge_, temporary->deployment_->open_edge(kGallery));
   return temporary;
-}
-
-TemporaryDeployment::~TemporaryDeployment() {
-  edge_.reset();
-  deployment_.reset();
-  std::error_code ignored;
-  fs::remove_all(directory_, ignored);
 }
 
 }  // namespace bauta::cli

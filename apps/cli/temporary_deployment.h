@@ -9,22 +9,33 @@
 
 namespace bauta::cli {
 
+// Removed with all that is in it.
+class TemporaryDirectory {
+ public:
+  static Result<TemporaryDirectory> create();
+  ~TemporaryDirectory();
+  TemporaryDirectory(TemporaryDirectory&& other) noexcept : path_(std::exchange(other.path_, {})) {}
+  TemporaryDirectory& operator=(TemporaryDirectory&&) = delete;
+
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  explicit TemporaryDirectory(std::filesystem::path path) : path_(std::move(path)) {}
+  std::filesystem::path path_;
+};
+
 class TemporaryDeployment {
  public:
   // With one empty gallery, kGallery.
   static Result<std::unique_ptr<TemporaryDeployment>> create(const EdgeSettings& settings);
-  ~TemporaryDeployment();
-  TemporaryDeployment(const TemporaryDeployment&) = delete;
-  TemporaryDeployment& operator=(const TemporaryDeployment&) = delete;
 
   static constexpr const char* kGallery = "evaluation";
   edge::Edge& edge() { return *edge_; }
 
  private:
-  explicit TemporaryDeployment(std::filesystem::path directory)
-      : directory_(std::move(directory)) {}
+  explicit TemporaryDeployment(TemporaryDirectory directory) : directory_(std::move(directory)) {}
 
-  std::filesystem::path directory_;
+  TemporaryDirectory directory_;  // outlives what is open in it
   std::unique_ptr<Deployment> deployment_;
   std::unique_ptr<edge::Edge> edge_;
 };

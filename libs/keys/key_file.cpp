@@ -30,6 +30,8 @@ Json to_json(const KeyRecord& record) {
   Json json = {
       {"id", to_hex(record.id)}, {"tenant", record.tenant}, {"generation", record.generation}};
   if (record.evaluation) json["evaluation"] = true;
+  if (record.candidates != 1) json["candidates"] = record.candidates;
+  if (record.decision_budget != 0) json["decision_budget"] = record.decision_budget;
   for (const auto& [name, date_s] : kDates)
     if (record.*date_s != 0) json[name] = record.*date_s;
   if (!record.copies.empty()) json["copies"] = record.copies;
@@ -68,6 +70,15 @@ std::optional<KeyRecord> key_from_json(const Json& json) {
   if (json.contains("evaluation")) {
     if (!json["evaluation"].is_boolean()) return std::nullopt;
     record.evaluation = json["evaluation"].get<bool>();
+  }
+  if (json.contains("candidates")) {
+    if (!json["candidates"].is_number_unsigned() || json["candidates"].get<uint64_t>() - 1 >= 1000)
+      return std::nullopt;
+    record.candidates = json["candidates"].get<uint32_t>();
+  }
+  if (json.contains("decision_budget")) {
+    if (!json["decision_budget"].is_number_unsigned()) return std::nullopt;
+    record.decision_budget = json["decision_budget"].get<uint64_t>();
   }
   for (const auto& [name, date_s] : kDates) {
     if (!json.contains(name)) continue;

@@ -164,7 +164,7 @@ Status KeyStore::reconcile(std::vector<KeyRecord>& records) {
   return {};
 }
 
-Result<KeyRecord> KeyStore::create(std::string_view tenant, bool evaluation) {
+Result<KeyRecord> KeyStore::create(std::string_view tenant, bool evaluation, KeyUse use) {
   if (!is_tenant_name(tenant))
     return make_error(ErrorCode::invalid_argument,
                       "a tenant is named by 1 to {} letters, digits, '-', '_' and '.'",
@@ -172,6 +172,8 @@ Result<KeyRecord> KeyStore::create(std::string_view tenant, bool evaluation) {
   KeyRecord record;
   record.tenant = tenant;
   record.evaluation = evaluation;
+  record.candidates = use.candidates;
+  record.decision_budget = use.decision_budget;
   bool made = false;
   const Status status = update([&](KeyFile& file) -> Status {
     for (const KeyRecord& other : file.keys)

@@ -36,6 +36,8 @@ struct KeyRecord {
   uint32_t generation = 0;  // 1, 2, ... within the tenant
   bool evaluation = false;  // decisions under it may carry rounded scores: to measure with, not
                             // for people
+  uint32_t candidates = 1;  // positions that a decision under it may name
+  uint64_t decision_budget = 0;  // decisions that it may make; 0: as the key service's policy says
   // Seconds since 1970 UTC; 0 = it has not happened.
   int64_t created_at_s = 0;
   int64_t activated_at_s = 0;
@@ -67,6 +69,12 @@ struct Restoration {
   size_t destroyed = 0;  // known to be destroyed, and left so
 };
 
+// What decisions under a key may be; the fields of KeyRecord.
+struct KeyUse {
+  uint32_t candidates = 1;
+  uint64_t decision_budget = 0;
+};
+
 struct KeyCopy;
 struct KeyFile;
 
@@ -82,7 +90,7 @@ class KeyStore {
 
   // Makes the next generation of the tenant's key, in state `created`. A tenant is named by 1 to
   // 64 letters, digits, '-', '_' and '.'.
-  Result<KeyRecord> create(std::string_view tenant, bool evaluation = false);
+  Result<KeyRecord> create(std::string_view tenant, bool evaluation = false, KeyUse use = {});
 
   // Makes it the tenant's active key; the one before becomes `deactivated` in the same write.
   // Activating the active key changes nothing. Error refused unless it is `created`.

@@ -1,5 +1,6 @@
 #include "match/scores.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace bauta::match {
@@ -16,11 +17,18 @@ void ScoreReader::read(uint32_t block, std::span<const uint32_t> residues,
   for (uint32_t j = 0; j < kDegree; ++j) {
     if (!is_live(live, j)) continue;
     const double score = decode_score(parameters_, residues[j]);
-    if (score > kPlausibleScore)
+    if (score > plausible_)
       implausible_.push_back({block, j});
-    else if (!best_ || score > best_->score)
-      best_ = Candidate{{block, j}, score};
+    else if (candidates_.size() < count_ || score > candidates_.back().score)
+      keep({{block, j}, score});
   }
+}
+
+void ScoreReader::keep(const Candidate& candidate) {
+  const auto place =
+      std::ranges::upper_bound(candidates_, candidate.score, std::greater<>(), &Candidate::score);
+  candidates_.insert(place, candidate);
+  if (candidates_.size() > count_) candidates_.pop_back();
 }
 
 }  // namespace bauta::match

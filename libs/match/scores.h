@@ -13,22 +13,33 @@ struct Candidate {
   double score = 0;
 };
 
-// Walks over the decrypted blocks of one request and keeps the best live position.
+// Walks over the decrypted blocks of one request and keeps the best live positions.
 class ScoreReader {
  public:
-  explicit ScoreReader(const Parameters& parameters) : parameters_(parameters) {}
+  // Keeps `count` candidates, at least 1. `plausible`: the largest score that two templates which
+  // the gallery admits can have.
+  explicit ScoreReader(const Parameters& parameters, size_t count = 1,
+                       double plausible = kPlausibleScore)
+      : parameters_(parameters), count_(count), plausible_(plausible) {}
 
   // The N residues modulo q0 that block number `block` decrypts to.
   void read(uint32_t block, std::span<const uint32_t> residues, const LivePositions& live);
 
-  // The highest plausible score so far, if any.
-  const std::optional<Candidate>& best() const { return best_; }
-  // Positions whose score lies beyond kPlausibleScore: set aside for quarantine, the others decide.
+  // The highest plausible scores so far, the best first.
+  const std::vector<Candidate>& candidates() const { return candidates_; }
+  std::optional<Candidate> best() const {
+    return candidates_.empty() ? std::nullopt : std::optional(candidates_.front());
+  }
+  // Positions whose score is not plausible: set aside for quarantine, the others decide.
   const std::vector<Position>& implausible() const { return implausible_; }
 
  private:
+  void keep(const Candidate& candidate);
+
   Parameters parameters_;
-  std::optional<Candidate> best_;
+  size_t count_;
+  double plausible_;
+  std::vector<Candidate> candidates_;
   std::vector<Position> implausible_;
 };
 

@@ -75,6 +75,21 @@ Status AuthServer::revoke_edge(const std::string& key_id, const std::string& edg
   return {};
 }
 
+Status AuthServer::forget_key(const std::string& key_id) {
+  std::lock_guard lock(mutex_);
+  loaded_.clear();
+  std::error_code failed;
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::directory_iterator(directory_ / "keys", failed))
+    if (entry.path().filename().string().starts_with(key_id)) files.push_back(entry.path());
+  for (const fs::path& file : files)
+    if (!failed) fs::remove(file, failed);
+  if (failed)
+    return make_error(ErrorCode::unavailable, "cannot delete the public keys in {}: {}",
+                      (directory_ / "keys").string(), failed.message());
+  return {};
+}
+
 Result<std::shared_ptr<match::EvaluationKeys>> AuthServer::open_keys(
     const std::string& key_id, const match::Parameters& parameters) {
   const KeyFiles files = key_files(directory_, key_id, parameters.width());
@@ -288,16 +303,18 @@ Status AuthServer::audit(store::AuditEvent event, v1::Decision decision, const s
   return {};
 }
 
-Result<v1::DecideRequest> AuthServer::decide_request(const Loaded& gallery,
-                                                     const std::string& edge_id,
+template <typename Request>
+Result<v1::DecideRequest> AuthServer::decide_request(const Loaded& gallery, const Request& asked,
                                                      const match::SwitchedProbe& probe,
                                                      const match::ScoreRequest& scores) {
   const match::Parameters& parameters = gallery.keys->parameters();
   BAUTA_TRY(const match::Admission admission, match::make_admission(*gallery.keys, probe));
   v1::DecideRequest request;
+  *request.mutable_ticket() = asked.ticket();
+  request.set_probe_digest(std::string(as_text(sha256(as_bytes(asked.probe())))));
   request.set_key_id(gallery.row.key_id);
   request.set_dimension(gallery.row.dimension);
-  *request.mutable_origin() = origin_of(gallery.row.name, edge_id, gallery.contract);
+  *request.mutable_origin() = origin_of(gallery.row.name, asked.edge_id(), gallery.contract);
   request.set_admission(std::string(as_text(match::serialize_admission(parameters, admission))));
   request.set_scores(std::string(as_text(match::serialize_score_request(parameters, scores))));
   return request;
@@ -315,9 +332,9 @@ Result<v1::IdentifyReply> AuthServer::identify(const v1::IdentifyRequest& reques
   reply.set_decision(v1::DECISION_REJECTED);
   if (gallery->references->references() > 0) {
     BAUTA_TRY(const match::Search search, gallery->references->search(probe));
-    BAUTA_TRY(v1::DecideRequest decide,
-              decide_request(*gallery, request.edge_id(), probe, search.request));
+    BAUTA_TRY(v1::DecideRequest decide, decide_request(*gallery, request, probe, search.request));
     decide.set_threshold(gallery->contract.threshold_identify());
+    decide.set_max_candidates(request.max_candidates());
     reply.mutable_timings()->set_match_us(microseconds_since(start));
     const auto sent = Clock::now();
     BAUTA_TRY(const v1::DecideReply decided, keys_.decide(decide));
@@ -358,7 +375,8 @@ Result<v1::VerifyReply> AuthServer::verify(const v1::VerifyRequest& request) {
     for (match::ScoreBlock& block : search.request.blocks)
       scores.blocks.push_back(std::move(block));
   }
-  BAUTA_TRY(v1::DecideRequest decide, decide_request(*gallery, request.edge_id(), probe, scores));
+  BAUTA_TRY(v1::DecideRequest decide, decide_request(*gallery, request, probe, scores));
+  decide.set_verification(true);
   decide.set_threshold(gallery->contract.threshold_verify());
   v1::VerifyReply reply;
   reply.mutable_timings()->set_match_us(microseconds_since(start));

@@ -37,6 +37,9 @@ class AuthServer final : public AuthService {
   // not_found.
   Status revoke_edge(const std::string& key_id, const std::string& edge_id);
 
+  // Deletes every public key of a key that is destroyed, also one that switches from it to another.
+  Status forget_key(const std::string& key_id);
+
   Result<v1::Gallery> create_gallery(const v1::CreateGalleryRequest& request) override;
   Result<v1::ListGalleriesReply> list_galleries(const v1::ListGalleriesRequest& request) override;
   Result<v1::Gallery> get_gallery(const v1::GetGalleryRequest& request) override;
@@ -85,7 +88,8 @@ class AuthServer final : public AuthService {
   Status admit_references(const Loaded& gallery, const std::string& edge_id,
                           std::span<const match::StoredReference> references);
   // The request for a decision on the scores of an admitted probe.
-  Result<v1::DecideRequest> decide_request(const Loaded& gallery, const std::string& edge_id,
+  template <typename Request>
+  Result<v1::DecideRequest> decide_request(const Loaded& gallery, const Request& asked,
                                            const match::SwitchedProbe& probe,
                                            const match::ScoreRequest& scores);
   Status audit(store::AuditEvent event, v1::Decision decision, const std::string& gallery,

@@ -65,24 +65,29 @@ v1::EmbeddingContract to_proto(const face::EmbeddingContract& contract) {
   return proto;
 }
 
-Edge::Edge(std::string edge_id, secret::SecretKey key, std::unique_ptr<face::Engine> engine,
-           std::unique_ptr<face::Detector> detector, match::Parameters parameters,
-           AuthService& auth)
+Edge::Edge(std::string edge_id, secret::SecretKey key, TicketSigner signer,
+           std::unique_ptr<face::Engine> engine, std::unique_ptr<face::Detector> detector,
+           match::Parameters parameters, AuthService& auth)
     : edge_id_(std::move(edge_id)),
       key_(std::move(key)),
+      signer_(std::move(signer)),
       engine_(std::move(engine)),
       detector_(std::move(detector)),
       parameters_(std::move(parameters)),
       auth_(auth),
       contract_(to_proto(engine_->contract())) {}
 
-Result<std::unique_ptr<Edge>> Edge::create(std::string edge_id, secret::SecretKey key,
+Result<std::unique_ptr<Edge>> Edge::create(std::string edge_id, const SecretBytes& seed,
                                            std::unique_ptr<face::Engine> engine,
                                            std::unique_ptr<face::Detector> detector,
                                            AuthService& auth) {
   BAUTA_TRY(match::Parameters parameters, match::Parameters::create(engine->contract().dimension));
-  return std::unique_ptr<Edge>(new Edge(std::move(edge_id), std::move(key), std::move(engine),
-                                        std::move(detector), std::move(parameters), auth));
+  BAUTA_TRY(secret::SecretKey key,
+            secret::SecretKey::expand(parameters.ring(), seed, kEdgeSecretPurpose));
+  BAUTA_TRY(TicketSigner signer, TicketSigner::create(seed));
+  return std::unique_ptr<Edge>(new Edge(std::move(edge_id), std::move(key), std::move(signer),
+                                        std::move(engine), std::move(detector),
+                                        std::move(parameters), auth));
 }
 
 // --- Image to embedding to ciphertext
@@ -118,6 +123,11 @@ Result<std::string> Edge::encrypt_probe(const face::Embedding& embedding, Timing
   std::string bytes(as_text(match::serialize_probe(parameters_, ciphertext)));
   timings.encrypt = milliseconds_since(start);
   return bytes;
+}
+
+Result<v1::Ticket> Edge::sign_ticket(const std::string& gallery, bool verification,
+                                     const std::string& probe) const {
+  return signer_.sign({edge_id_, gallery, verification, sha256(as_bytes(probe))});
 }
 
 Result<std::string> Edge::encrypt_reference(const face::Embedding& embedding) const {
@@ -179,6 +189,7 @@ Result<Recognition> Edge::identify(const std::string& gallery, const face::Embed
   request.set_edge_id(edge_id_);
   *request.mutable_contract() = contract_;
   BAUTA_TRY(*request.mutable_probe(), encrypt_probe(probe, timings));
+  BAUTA_TRY(*request.mutable_ticket(), sign_ticket(gallery, false, request.probe()));
   BAUTA_TRY(const v1::IdentifyReply reply, auth_.identify(request));
   add_timings(reply.timings(), timings);
   timings.total = milliseconds_since(start);
@@ -197,6 +208,7 @@ Result<Recognition> Edge::verify(const std::string& gallery, const std::string& 
   request.set_edge_id(edge_id_);
   *request.mutable_contract() = contract_;
   BAUTA_TRY(*request.mutable_probe(), encrypt_probe(probe, timings));
+  BAUTA_TRY(*request.mutable_ticket(), sign_ticket(gallery, true, request.probe()));
   BAUTA_TRY(const v1::VerifyReply reply, auth_.verify(request));
   add_timings(reply.timings(), timings);
   timings.total = milliseconds_since(start);

@@ -14,6 +14,7 @@
 #include "match/parameters.h"
 #include "secret/secret_key.h"
 #include "services/services.h"
+#include "services/ticket.h"
 
 namespace bauta::edge {
 
@@ -49,9 +50,9 @@ struct Enrolment {
 
 class Edge {
  public:
-  // `auth` must outlive the edge. `key` is this edge's own (match/parameters.h: for the engine's
-  // dimension).
-  static Result<std::unique_ptr<Edge>> create(std::string edge_id, secret::SecretKey key,
+  // `auth` must outlive the edge. `seed` is the secret that the key service has issued to this edge
+  // for the key of its galleries.
+  static Result<std::unique_ptr<Edge>> create(std::string edge_id, const SecretBytes& seed,
                                               std::unique_ptr<face::Engine> engine,
                                               std::unique_ptr<face::Detector> detector,
                                               AuthService& auth);
@@ -74,8 +75,9 @@ class Edge {
   const v1::EmbeddingContract& contract() const { return contract_; }
 
  private:
-  Edge(std::string edge_id, secret::SecretKey key, std::unique_ptr<face::Engine> engine,
-       std::unique_ptr<face::Detector> detector, match::Parameters parameters, AuthService& auth);
+  Edge(std::string edge_id, secret::SecretKey key, TicketSigner signer,
+       std::unique_ptr<face::Engine> engine, std::unique_ptr<face::Detector> detector,
+       match::Parameters parameters, AuthService& auth);
 
   // The embedding of the one face in the image; or nothing, and `reason`.
   Result<std::optional<face::Embedding>> extract(ByteView image, Timings& timings,
@@ -84,10 +86,14 @@ class Edge {
   using Request = std::function<Result<Recognition>(const face::Embedding&)>;
   Result<Recognition> recognise(ByteView image, const Request& request);
   Result<std::string> encrypt_probe(const face::Embedding& embedding, Timings& timings) const;
+  // For one decision on the probe as it is sent.
+  Result<v1::Ticket> sign_ticket(const std::string& gallery, bool verification,
+                                 const std::string& probe) const;
   Result<std::string> encrypt_reference(const face::Embedding& embedding) const;
 
   std::string edge_id_;
   secret::SecretKey key_;
+  TicketSigner signer_;
   std::unique_ptr<face::Engine> engine_;
   std::unique_ptr<face::Detector> detector_;
   match::Parameters parameters_;

@@ -16,8 +16,8 @@ class EdgeKeysTest : public testing::Test {
     directory_ = mkdtemp(pattern.data());
     ASSERT_TRUE(keys::create_embedded_token(directory_ / "token").ok());
     auto token = keys::Token::open(keys::embedded_token_config(directory_ / "token")).value();
-    keys_ = std::make_unique<KeyServer>(
-        keys::KeyStore::open(std::move(token), directory_ / "keys").value());
+    auto store = keys::KeyStore::open(std::move(token), directory_ / "keys").value();
+    keys_ = KeyServer::open(std::move(store), directory_ / "keys").value();
     const keys::KeyRecord key = keys_->store().create("tenant").value();
     ASSERT_TRUE(keys_->store().activate(key.id).ok());
     key_id_ = to_hex(key.id);

@@ -15,14 +15,12 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Persistent: another purpose is another key (docs/formats/key-derivation.md).
-constexpr std::string_view kTenantPurpose = "bauta tenant ring secret 1";
-
 // Scores that leave for evaluation are rounded to this many steps per unit.
 constexpr double kEvaluationSteps = 1e6;
 constexpr double kNormSteps = 16;
 
 constexpr int kMaxAdmissions = 256;
+constexpr size_t kMaxName_bytes = 128;
 
 uint64_t microseconds_since(Clock::time_point start) {
   return static_cast<uint64_t>(
@@ -42,6 +40,79 @@ Result<double> check(const secret::SecretKey& key, const match::Parameters& para
       {{stray.limb(0), stray.limb(1)}, projections.limb(0), squared_norm.limb(0)}, tolerance);
 }
 
+// They stand in the log.
+Status check_names(const v1::Origin& origin) {
+  for (const std::string* name : {&origin.edge_id(), &origin.gallery()})
+    if (name->empty() || name->size() > kMaxName_bytes)
+      return make_error(ErrorCode::invalid_argument,
+                        "the request names its edge and its gallery in 1 to {} bytes each",
+                        kMaxName_bytes);
+  return {};
+}
+
+// Precondition: the request has been parsed.
+Applicant applicant_of(const v1::DecideRequest& request, const keys::KeyRecord& record) {
+  Applicant applicant;
+  applicant.key = record;
+  applicant.ticket = request.ticket();
+  applicant.scope.edge_id = request.origin().edge_id();
+  applicant.scope.gallery = request.origin().gallery();
+  applicant.scope.verification = request.verification();
+  std::ranges::copy(as_bytes(request.probe_digest()), applicant.scope.probe.begin());
+  return applicant;
+}
+
+// The largest score that two templates of the gallery can have, noise included.
+double plausible_score(const v1::Origin& origin) {
+  const double longest = std::min(1 + origin.norm_tolerance(), match::kMaxSquaredNorm);
+  return std::max(match::kPlausibleScore, longest + 0.01);
+}
+
+LogNote note_of(const match::ScoreReader& reader, double threshold, const Policy& policy) {
+  if (!reader.implausible().empty()) return LogNote::implausible;
+  const std::optional<match::Candidate> best = reader.best();
+  const bool near =
+      best && best->score < threshold && best->score >= threshold - policy.near_match_margin;
+  return near ? LogNote::near_match : LogNote::none;
+}
+
+v1::Position to_proto(const match::Position& position) {
+  v1::Position proto;
+  proto.set_block(position.block);
+  proto.set_coefficient(position.coefficient);
+  return proto;
+}
+
+// What leaves of the scores.
+void write_decision(const v1::DecideRequest& request, const keys::KeyRecord& record,
+                    const match::ScoreReader& reader, v1::DecideReply& reply) {
+  reply.set_decision(v1::DECISION_REJECTED);
+  reply.set_implausible(static_cast<uint32_t>(reader.implausible().size()));
+  for (const match::Position& position : reader.implausible())
+    *reply.add_quarantined() = to_proto(position);
+  if (reader.candidates().empty()) return;
+  const match::Candidate& best = reader.candidates().front();
+  if (best.score >= request.threshold()) reply.set_decision(v1::DECISION_ACCEPTED);
+  if (record.evaluation)
+    reply.set_evaluation_score(std::round(best.score * kEvaluationSteps) / kEvaluationSteps);
+  if (record.evaluation || reply.decision() == v1::DECISION_ACCEPTED) {
+    reply.set_block(best.position.block);
+    reply.set_coefficient(best.position.coefficient);
+  }
+  if (request.max_candidates() < 2) return;
+  for (const match::Candidate& candidate : reader.candidates())
+    if (candidate.score >= request.threshold())
+      *reply.add_candidates() = to_proto(candidate.position);
+}
+
+// Tells a refusal of a template from one of a key.
+bool is_usable(keys::KeyStore& store, const keys::KeyId& id) {
+  const Result<keys::KeyRecord> record = store.find(id);
+  return record.ok() &&
+         (record->state() == keys::KeyState::created || record->state() == keys::KeyState::active ||
+          record->state() == keys::KeyState::deactivated);
+}
+
 // 0 unless norms are reported.
 double reported_norm(double squared_norm, const v1::Origin& origin) {
   if (!origin.norm_reported()) return 0;
@@ -49,6 +120,13 @@ double reported_norm(double squared_norm, const v1::Origin& origin) {
 }
 
 }  // namespace
+
+struct KeyServer::DecisionInput {
+  keys::KeyId id{};
+  match::Parameters parameters;
+  match::ScoreRequest scores;
+  match::Admission admission;
+};
 
 Result<keys::KeyId> parse_key_id(const std::string& text) {
   keys::KeyId id{};
@@ -58,6 +136,19 @@ Result<keys::KeyId> parse_key_id(const std::string& text) {
                       text, 2 * id.size());
   std::copy(bytes->begin(), bytes->end(), id.begin());
   return id;
+}
+
+Result<std::unique_ptr<KeyServer>> KeyServer::open(std::unique_ptr<keys::KeyStore> store,
+                                                   const std::filesystem::path& directory) {
+  BAUTA_TRY(const std::vector<keys::SigningKey> signing_keys, store->signing_keys());
+  if (signing_keys.empty()) BAUTA_CHECK(store->create_signing_key());
+  BAUTA_TRY(std::unique_ptr<Ledger> ledger, Ledger::open(directory));
+  return std::unique_ptr<KeyServer>(new KeyServer(std::move(store), std::move(ledger), directory));
+}
+
+KeyServer::~KeyServer() {
+  // A token that is gone by now leaves the last records to the next signature.
+  (void)sign_head(directory_, ledger_->log().head(), *store_);
 }
 
 Result<secret::SecretKey> KeyServer::derive_tenant_key(const keys::KeyId& id,
@@ -73,6 +164,12 @@ Result<secret::SecretKey> KeyServer::issue_edge_key(const std::string& key_id,
   BAUTA_TRY(const match::Parameters parameters, match::Parameters::create(dimension));
   BAUTA_TRY(const SecretBytes seed, store_->derive(id, kEdgeSecretPurpose, edge_id));
   return secret::SecretKey::expand(parameters.ring(), seed, kEdgeSecretPurpose);
+}
+
+Result<SecretBytes> KeyServer::issue_edge_seed(const std::string& key_id,
+                                               const std::string& edge_id) {
+  BAUTA_TRY(const keys::KeyId id, parse_key_id(key_id));
+  return store_->derive(id, kEdgeSecretPurpose, edge_id);
 }
 
 Result<v1::EvaluationKeys> KeyServer::get_evaluation_keys(
@@ -120,19 +217,47 @@ Result<v1::EdgeSwitchingKey> KeyServer::get_edge_switching_key(
   return reply;
 }
 
+// --- Admission and decisions
+
+Result<TicketPublicKey> KeyServer::ticket_key(const keys::KeyId& id, const std::string& edge_id) {
+  {
+    std::lock_guard lock(mutex_);
+    const auto known = ticket_keys_.find({id, edge_id});
+    if (known != ticket_keys_.end()) return known->second;
+  }
+  BAUTA_TRY(const SecretBytes seed, store_->derive(id, kEdgeSecretPurpose, edge_id));
+  BAUTA_TRY(const TicketSigner signer, TicketSigner::create(seed));
+  BAUTA_TRY(const TicketPublicKey key, signer.public_key());
+  std::lock_guard lock(mutex_);
+  ticket_keys_[{id, edge_id}] = key;
+  return key;
+}
+
+Status KeyServer::check_ticket(const Applicant& applicant) {
+  BAUTA_TRY(const TicketPublicKey key, ticket_key(applicant.key.id, applicant.scope.edge_id));
+  const Status signed_by_edge = verify_ticket(key, applicant.scope, applicant.ticket);
+  if (!signed_by_edge.ok()) BAUTA_CHECK(ledger_->refused(applicant, LogNote::bad_ticket));
+  return signed_by_edge;
+}
+
 Result<v1::AdmitReply> KeyServer::admit(const v1::AdmitRequest& request) {
   BAUTA_TRY(const keys::KeyId id, parse_key_id(request.key_id()));
   BAUTA_TRY(const match::Parameters parameters, match::Parameters::create(request.dimension()));
   if (request.admissions_size() == 0 || request.admissions_size() > kMaxAdmissions)
     return make_error(ErrorCode::invalid_argument, "{} references to admit; 1 to {} are possible",
                       request.admissions_size(), kMaxAdmissions);
+  BAUTA_CHECK(check_names(request.origin()));
+  const std::string& edge_id = request.origin().edge_id();
+  const std::string& gallery = request.origin().gallery();
   std::vector<match::Admission> admissions;
   for (const std::string& bytes : request.admissions()) {
     BAUTA_TRY(match::Admission admission, match::parse_admission(parameters, as_bytes(bytes)));
     admissions.push_back(std::move(admission));
   }
+  BAUTA_CHECK(ledger_->check_admission(edge_id, gallery));
   v1::AdmitReply reply;
-  const auto derived = Clock::now();
+  bool all = true;
+  const auto start = Clock::now();
   {
     BAUTA_TRY(const secret::SecretKey key, derive_tenant_key(id, parameters));
     for (const match::Admission& admission : admissions) {
@@ -145,50 +270,70 @@ Result<v1::AdmitReply> KeyServer::admit(const v1::AdmitRequest& request) {
         admitted.set_norm(reported_norm(*squared_norm, request.origin()));
       else
         admitted.set_reason(squared_norm.error().message);
+      all = all && squared_norm.ok();
     }
   }
-  reply.set_secret_lifetime_us(microseconds_since(derived));
+  reply.set_secret_lifetime_us(microseconds_since(start));
+  if (!all) BAUTA_CHECK(ledger_->refused_admission(id, edge_id, gallery));
   return reply;
 }
 
-Result<v1::DecideReply> KeyServer::decide(const v1::DecideRequest& request) {
+Result<KeyServer::DecisionInput> KeyServer::parse(const v1::DecideRequest& request) {
   BAUTA_TRY(const keys::KeyId id, parse_key_id(request.key_id()));
   BAUTA_TRY(const match::Parameters parameters, match::Parameters::create(request.dimension()));
   if (!std::isfinite(request.threshold()))
     return make_error(ErrorCode::invalid_argument, "the threshold is not a number");
-  BAUTA_TRY(const match::ScoreRequest scores,
+  BAUTA_CHECK(check_names(request.origin()));
+  if (request.probe_digest().size() != sizeof(Digest))
+    return make_error(ErrorCode::invalid_argument, "the digest of the probe is missing");
+  BAUTA_TRY(match::ScoreRequest scores,
             match::parse_score_request(parameters, as_bytes(request.scores())));
-  BAUTA_TRY(const match::Admission admission,
+  BAUTA_TRY(match::Admission admission,
             match::parse_admission(parameters, as_bytes(request.admission())));
   if (admission.kind != match::TemplateKind::probe)
-    return make_error(ErrorCode::invalid_argument, "what was admitted is not a probe");
-  BAUTA_TRY(const keys::KeyRecord record, store_->find(id));
+    return make_error(ErrorCode::invalid_argument, "what is to be admitted is not a probe");
+  return DecisionInput{id, parameters, std::move(scores), std::move(admission)};
+}
 
-  match::ScoreReader reader(parameters);
-  v1::DecideReply reply;
-  const auto derived = Clock::now();
+Status KeyServer::read_scores(const v1::DecideRequest& request, const DecisionInput& input,
+                              match::ScoreReader& reader, v1::DecideReply& reply) {
+  const auto start = Clock::now();
   {
-    BAUTA_TRY(const secret::SecretKey key, derive_tenant_key(id, parameters));
-    BAUTA_TRY(const double squared_norm, check(key, parameters, admission, request.origin()));
+    BAUTA_TRY(const secret::SecretKey key, derive_tenant_key(input.id, input.parameters));
+    reply.set_derive_us(microseconds_since(start));
+    BAUTA_TRY(const double squared_norm,
+              check(key, input.parameters, input.admission, request.origin()));
     reply.set_probe_norm(reported_norm(squared_norm, request.origin()));
-    for (size_t block = 0; block < scores.blocks.size(); ++block) {
+    for (size_t block = 0; block < input.scores.blocks.size(); ++block) {
       BAUTA_TRY(const ring::SecretCoefficients residues,
-                secret::decrypt(key, scores.blocks[block].ciphertext));
-      reader.read(static_cast<uint32_t>(block), residues.limb(0), scores.blocks[block].live);
+                secret::decrypt(key, input.scores.blocks[block].ciphertext));
+      reader.read(static_cast<uint32_t>(block), residues.limb(0), input.scores.blocks[block].live);
     }
   }
-  reply.set_secret_lifetime_us(microseconds_since(derived));
-  reply.set_decision(v1::DECISION_REJECTED);
-  reply.set_implausible(static_cast<uint32_t>(reader.implausible().size()));
-  if (!reader.best()) return reply;
-  const match::Candidate& best = *reader.best();
-  if (best.score >= request.threshold()) reply.set_decision(v1::DECISION_ACCEPTED);
-  if (record.evaluation)
-    reply.set_evaluation_score(std::round(best.score * kEvaluationSteps) / kEvaluationSteps);
-  if (record.evaluation || reply.decision() == v1::DECISION_ACCEPTED) {
-    reply.set_block(best.position.block);
-    reply.set_coefficient(best.position.coefficient);
+  reply.set_secret_lifetime_us(microseconds_since(start));
+  return {};
+}
+
+Result<v1::DecideReply> KeyServer::decide(const v1::DecideRequest& request) {
+  BAUTA_TRY(const DecisionInput input, parse(request));
+  BAUTA_TRY(const keys::KeyRecord record, store_->find(input.id));
+  const Applicant applicant = applicant_of(request, record);
+  BAUTA_CHECK(check_ticket(applicant));
+  BAUTA_CHECK(ledger_->check(applicant));
+  const size_t count =
+      std::clamp<size_t>(request.max_candidates(), 1, std::max(1u, record.candidates));
+  match::ScoreReader reader(input.parameters, count, plausible_score(request.origin()));
+  v1::DecideReply reply;
+  if (const Status read = read_scores(request, input, reader, reply); !read.ok()) {
+    if (read.error().code == ErrorCode::refused && is_usable(*store_, input.id))
+      BAUTA_CHECK(ledger_->refused(applicant, LogNote::no_template));
+    return read.error();
   }
+  write_decision(request, record, reader, reply);
+  // On record before it leaves: a ticket is spent even if the reply is lost.
+  const bool accepted = reply.decision() == v1::DECISION_ACCEPTED;
+  BAUTA_CHECK(ledger_->decided(applicant, accepted ? LogOutcome::accepted : LogOutcome::rejected,
+                               note_of(reader, request.threshold(), ledger_->policy())));
   return reply;
 }
 

@@ -2,26 +2,41 @@
 // of one request. Secrets are derived from the token for a request and wiped at its end.
 #pragma once
 
+#include <filesystem>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "keys/key_store.h"
-#include "match/parameters.h"
+#include "match/scores.h"
 #include "secret/secret_key.h"
+#include "services/key/ledger.h"
 #include "services/services.h"
 
 namespace bauta::key {
 
+// Persistent: another purpose is another key (docs/formats/key-derivation.md).
+inline constexpr std::string_view kTenantPurpose = "bauta tenant ring secret 1";
+
 class KeyServer final : public KeyService {
  public:
-  explicit KeyServer(std::unique_ptr<keys::KeyStore> store) : store_(std::move(store)) {}
+  // `directory` holds the decision log and the policy. Errors: those of Ledger::open and of the
+  // token.
+  static Result<std::unique_ptr<KeyServer>> open(std::unique_ptr<keys::KeyStore> store,
+                                                 const std::filesystem::path& directory);
+  // Has the token sign what was decided.
+  ~KeyServer() override;
 
   keys::KeyStore& store() { return *store_; }
+  Ledger& ledger() { return *ledger_; }
 
   // The secret of one edge for one tenant key: delivered to that edge, which alone encrypts with
   // it. Ciphertexts under it reach the tenant's key by the edge's key-switching key.
   Result<secret::SecretKey> issue_edge_key(const std::string& key_id, const std::string& edge_id,
                                            uint32_t dimension);
+  // What that secret and the edge's signatures follow from: all that an edge needs to be given.
+  Result<SecretBytes> issue_edge_seed(const std::string& key_id, const std::string& edge_id);
 
   Result<v1::EvaluationKeys> get_evaluation_keys(
       const v1::GetEvaluationKeysRequest& request) override;
@@ -31,11 +46,28 @@ class KeyServer final : public KeyService {
   Result<v1::DecideReply> decide(const v1::DecideRequest& request) override;
 
  private:
+  KeyServer(std::unique_ptr<keys::KeyStore> store, std::unique_ptr<Ledger> ledger,
+            std::filesystem::path directory)
+      : store_(std::move(store)), ledger_(std::move(ledger)), directory_(std::move(directory)) {}
+
+  // Error refused, on record, unless the edge has signed for this request.
+  Status check_ticket(const Applicant& applicant);
+  Result<TicketPublicKey> ticket_key(const keys::KeyId& id, const std::string& edge_id);
+  struct DecisionInput;
+  static Result<DecisionInput> parse(const v1::DecideRequest& request);
+  // All that happens while the secret is there: admits the probe and reads the scores. Error
+  // refused: the probe is no template, or the key may not be used.
+  Status read_scores(const v1::DecideRequest& request, const DecisionInput& input,
+                     match::ScoreReader& reader, v1::DecideReply& reply);
   // The tenant's ring secret. Lives for one request.
   Result<secret::SecretKey> derive_tenant_key(const keys::KeyId& id,
                                               const match::Parameters& parameters);
 
   std::unique_ptr<keys::KeyStore> store_;
+  std::unique_ptr<Ledger> ledger_;
+  std::filesystem::path directory_;
+  std::mutex mutex_;  // guards ticket_keys_
+  std::map<std::pair<keys::KeyId, std::string>, TicketPublicKey> ticket_keys_;
 };
 
 // Key ids as they stand in requests: 32 hexadecimal digits. Error invalid_argument.

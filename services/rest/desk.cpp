@@ -106,13 +106,8 @@ Result<std::unique_ptr<edge::Edge>> Desk::take_edge(const std::string& key_id) {
   }
   BAUTA_TRY(std::unique_ptr<face::Engine> engine, face::make_engine(options_.engine));
   BAUTA_TRY(std::unique_ptr<face::Detector> detector, face::make_detector(options_.detector));
-  BAUTA_TRY(const match::Parameters parameters,
-            match::Parameters::create(engine->contract().dimension));
   BAUTA_TRY(const SecretBytes seed, seed_of(key_id));
-  BAUTA_TRY(secret::SecretKey key,
-            secret::SecretKey::expand(parameters.ring(), seed, kEdgeSecretPurpose));
-  return edge::Edge::create(options_.edge_id, std::move(key), std::move(engine),
-                            std::move(detector), auth_);
+  return edge::Edge::create(options_.edge_id, seed, std::move(engine), std::move(detector), auth_);
 }
 
 void Desk::give_back(const std::string& key_id, std::unique_ptr<edge::Edge> edge) {

@@ -16,6 +16,9 @@ class CraftedTemplatesTest : public SystemTest {
     malicious_ = std::make_unique<MaliciousEdge>(*parties_, "edge-m");
   }
 
+  // Every request is to be refused for itself.
+  std::string policy() const override { return R"({"crafted_requests": 1000})"; }
+
   template <typename Reply>
   static void expect_refused(const Result<Reply>& reply, const std::string& word) {
     ASSERT_FALSE(reply.ok());

@@ -13,7 +13,9 @@ class MaliciousEdge {
       : parameters(*match::Parameters::create(kTestDimension)),
         edge_id_(std::move(edge_id)),
         auth_(*parties.auth),
-        key_(issue(parties, edge_id_)) {}
+        key_(issue(parties, edge_id_)),
+        signer_(
+            *TicketSigner::create(*parties.key->issue_edge_seed(parties.tenant_key(), edge_id_))) {}
 
   using Coefficients = std::vector<int64_t>;  // N of them
 
@@ -42,6 +44,8 @@ class MaliciousEdge {
     *request.mutable_contract() = edge::to_proto(FakeEngine().contract());
     request.set_probe(std::string(
         as_text(match::serialize_probe(parameters, encrypt(probe, parameters.probe_scale())))));
+    *request.mutable_ticket() =
+        *signer_.sign({edge_id_, "gallery", false, sha256(as_bytes(request.probe()))});
     return auth_.identify(request);
   }
 
@@ -71,6 +75,7 @@ class MaliciousEdge {
   std::string edge_id_;
   auth::AuthServer& auth_;
   secret::SecretKey key_;
+  TicketSigner signer_;
 };
 
 }  // namespace bauta

@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <random>
 #include <string>
@@ -76,7 +77,9 @@ class Parties {
     EXPECT_TRUE(token.ok()) << token.error().message;
     auto store = keys::KeyStore::open(std::move(*token), directory / "key");
     EXPECT_TRUE(store.ok()) << store.error().message;
-    key = std::make_unique<key::KeyServer>(std::move(*store));
+    auto key_server = key::KeyServer::open(std::move(*store), directory / "key");
+    EXPECT_TRUE(key_server.ok()) << key_server.error().message;
+    key = std::move(*key_server);
     auto server = auth::AuthServer::open(directory / "auth", *key);
     EXPECT_TRUE(server.ok()) << server.error().message;
     auth = std::move(*server);
@@ -109,10 +112,10 @@ class Parties {
       const Status admitted = auth->admit_edge(key_id, edge_id, kTestDimension);
       EXPECT_TRUE(admitted.ok()) << admitted.error().message;
     }
-    auto secret = key->issue_edge_key(key_id, edge_id, kTestDimension);
+    auto secret = key->issue_edge_seed(key_id, edge_id);
     EXPECT_TRUE(secret.ok()) << secret.error().message;
     auto edge =
-        edge::Edge::create(edge_id, std::move(*secret), std::make_unique<FakeEngine>(engine),
+        edge::Edge::create(edge_id, *secret, std::make_unique<FakeEngine>(engine),
                            std::make_unique<NoDetector>(), server != nullptr ? *server : *auth);
     EXPECT_TRUE(edge.ok()) << edge.error().message;
     return std::move(*edge);
@@ -137,6 +140,10 @@ class SystemTest : public testing::Test {
   void SetUp() override {
     std::string pattern = testing::TempDir() + "bauta-system-XXXXXX";
     directory_ = mkdtemp(pattern.data());
+    if (!policy().empty()) {
+      std::filesystem::create_directory(directory_ / "key");
+      std::ofstream(directory_ / "key" / "policy.json") << policy();
+    }
     parties_ = std::make_unique<Parties>(directory_);
     if (!parties_->token_status.ok()) GTEST_SKIP() << parties_->token_status.error().message;
     parties_->create_gallery("gallery");
@@ -145,6 +152,9 @@ class SystemTest : public testing::Test {
     parties_.reset();
     std::filesystem::remove_all(directory_);
   }
+
+  // The key service's policy.json; empty: none.
+  virtual std::string policy() const { return ""; }
 
   std::filesystem::path directory_;
   std::unique_ptr<Parties> parties_;

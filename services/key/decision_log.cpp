@@ -1,0 +1,378 @@
+#include "services/key/decision_log.h"
+
+#include <cerrno>
+#include <cstring>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+
+namespace bauta::key {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kMagic = "BAUTALOG1\n";
+constexpr std::string_view kHeadMagic = "BAUTAHEAD1\n";
+constexpr std::string_view kHeadPurpose = "bauta decision log head 1";
+constexpr size_t kFrame_bytes = 8;  // the length, and its complement
+constexpr size_t kMaxPayload_bytes = 1024;
+constexpr size_t kMaxName_bytes = 255;
+constexpr size_t kRead_bytes = size_t{4} << 20;
+constexpr int64_t kLockWait_ms = 10'000;
+
+fs::path log_path(const fs::path& directory) {
+  return directory / "decisions.log";
+}
+fs::path head_path(const fs::path& directory) {
+  return directory / "decisions.head";
+}
+
+Error file_error(const char* action, const fs::path& path) {
+  const ErrorCode code =
+      errno == ENOSPC || errno == EDQUOT ? ErrorCode::no_space : ErrorCode::unavailable;
+  return make_error(code, "cannot {} {}: {}", action, path.string(), std::strerror(errno));
+}
+
+Error broken_chain(const fs::path& path, uint64_t sequence) {
+  return make_error(ErrorCode::corrupt,
+                    "{} was changed or damaged: record {} does not follow from the one before; "
+                    "compare with a backup",
+                    path.string(), sequence);
+}
+
+Bytes serialize(const LogRecord& record) {
+  ByteWriter writer;
+  writer.u64(record.sequence);
+  writer.u64(static_cast<uint64_t>(record.time_ms));
+  writer.u8(static_cast<uint8_t>(record.entry.event));
+  writer.u8(static_cast<uint8_t>(record.entry.outcome));
+  writer.u8(static_cast<uint8_t>(record.entry.note));
+  writer.raw(record.entry.key);
+  writer.raw(record.entry.nonce);
+  writer.text(record.entry.gallery);
+  writer.text(record.entry.edge_id);
+  return std::move(writer).take();
+}
+
+template <size_t count>
+Status read_array(ByteReader& reader, std::array<uint8_t, count>& array) {
+  BAUTA_TRY(const ByteView bytes, reader.raw(count));
+  std::copy(bytes.begin(), bytes.end(), array.begin());
+  return {};
+}
+
+Result<LogRecord> parse_record(ByteView payload) {
+  ByteReader reader(payload, "record of the decision log");
+  LogRecord record;
+  BAUTA_TRY(record.sequence, reader.u64());
+  BAUTA_TRY(const uint64_t time_ms, reader.u64());
+  record.time_ms = static_cast<int64_t>(time_ms);
+  BAUTA_TRY(const uint8_t event, reader.u8());
+  BAUTA_TRY(const uint8_t outcome, reader.u8());
+  BAUTA_TRY(const uint8_t note, reader.u8());
+  record.entry.event = static_cast<LogEvent>(event);
+  record.entry.outcome = static_cast<LogOutcome>(outcome);
+  record.entry.note = static_cast<LogNote>(note);
+  BAUTA_CHECK(read_array(reader, record.entry.key));
+  BAUTA_CHECK(read_array(reader, record.entry.nonce));
+  BAUTA_TRY(record.entry.gallery, reader.text(kMaxName_bytes));
+  BAUTA_TRY(record.entry.edge_id, reader.text(kMaxName_bytes));
+  BAUTA_CHECK(reader.finish());
+  return record;
+}
+
+Digest chain(const Digest& previous, ByteView payload) {
+  const ByteView parts[] = {previous, payload};
+  return sha256(parts);
+}
+
+// The next record of `bytes`; 0 when its end is not there. Error: it does not continue the chain.
+Result<size_t> read_record(const fs::path& path, ByteView bytes, LogHead& head,
+                           const DecisionLog::Visit& visit) {
+  const Error broken = broken_chain(path, head.sequence + 1);
+  if (bytes.size() < kFrame_bytes) return size_t{0};
+  ByteReader frame(bytes.first(kFrame_bytes), "frame");
+  BAUTA_TRY(const uint32_t size, frame.u32());
+  BAUTA_TRY(const uint32_t complement, frame.u32());
+  if (size != ~complement || size > kMaxPayload_bytes) return broken;
+  const size_t whole = kFrame_bytes + size + sizeof(Digest);
+  if (bytes.size() < whole) return size_t{0};
+  const ByteView payload = bytes.subspan(kFrame_bytes, size);
+  const Result<LogRecord> record = parse_record(payload);
+  const Digest digest = chain(head.digest, payload);
+  if (!record.ok() || record->sequence != head.sequence + 1 ||
+      !std::equal(digest.begin(), digest.end(), bytes.begin() + kFrame_bytes + size))
+    return broken;
+  head = {record->sequence, digest};
+  visit(*record);
+  return whole;
+}
+
+// Reads from `offset` to the end of the last whole record, which becomes the offset.
+Status read_records(int file, const fs::path& path, uint64_t& offset, LogHead& head,
+                    const DecisionLog::Visit& visit) {
+  Bytes bytes;
+  while (true) {
+    bytes.resize(kRead_bytes);
+    const ssize_t count = pread(file, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (count < 0) return file_error("read", path);
+    bytes.resize(static_cast<size_t>(count));
+    size_t used = 0;
+    while (true) {
+      BAUTA_TRY(const size_t size, read_record(path, ByteView(bytes).subspan(used), head, visit));
+      if (size == 0) break;
+      used += size;
+    }
+    offset += used;
+    if (used == 0) return {};
+  }
+}
+
+Status check_magic(int file, const fs::path& path, uint64_t& offset) {
+  char magic[kMagic.size()];
+  if (pread(file, magic, sizeof magic, 0) != static_cast<ssize_t>(sizeof magic) ||
+      std::string_view(magic, sizeof magic) != kMagic)
+    return broken_chain(path, 0);
+  offset = kMagic.size();
+  return {};
+}
+
+Status write_all(int file, const fs::path& path, ByteView bytes) {
+  while (!bytes.empty()) {
+    const ssize_t count = write(file, bytes.data(), bytes.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return file_error("write", path);
+    bytes = bytes.subspan(static_cast<size_t>(count));
+  }
+  if (fdatasync(file) != 0) return file_error("sync", path);
+  return {};
+}
+
+struct SignedHead {
+  LogHead head;
+  keys::SignedBy signature;
+};
+
+Bytes serialize(const LogHead& head) {
+  ByteWriter writer;
+  writer.u64(head.sequence);
+  writer.raw(head.digest);
+  return std::move(writer).take();
+}
+
+Result<SignedHead> read_signed_head(const fs::path& path) {
+  BAUTA_TRY(const Bytes bytes, read_file(path, 4096));
+  ByteReader reader(bytes, path.string());
+  SignedHead signed_head;
+  BAUTA_TRY(const ByteView magic, reader.raw(kHeadMagic.size()));
+  BAUTA_TRY(signed_head.head.sequence, reader.u64());
+  BAUTA_CHECK(read_array(reader, signed_head.head.digest));
+  BAUTA_CHECK(read_array(reader, signed_head.signature.key));
+  BAUTA_CHECK(read_array(reader, signed_head.signature.signature));
+  BAUTA_CHECK(reader.finish());
+  if (as_text(magic) != kHeadMagic)
+    return make_error(ErrorCode::corrupt, "{} is not the head of a decision log", path.string());
+  return signed_head;
+}
+
+struct Descriptor {
+  ~Descriptor() {
+    if (file >= 0) close(file);
+  }
+  int file = -1;
+};
+
+}  // namespace
+
+const char* log_event_name(LogEvent event) {
+  switch (event) {
+    case LogEvent::identification:
+      return "identification";
+    case LogEvent::verification:
+      return "verification";
+    case LogEvent::admission:
+      return "admission";
+    case LogEvent::lock_out:
+      return "lock_out";
+    case LogEvent::key_created:
+      return "key_created";
+    case LogEvent::key_activated:
+      return "key_activated";
+    case LogEvent::key_suspended:
+      return "key_suspended";
+    case LogEvent::key_resumed:
+      return "key_resumed";
+    case LogEvent::key_destroyed:
+      return "key_destroyed";
+    case LogEvent::keys_backed_up:
+      return "keys_backed_up";
+  }
+  return "unknown";
+}
+
+const char* log_outcome_name(LogOutcome outcome) {
+  switch (outcome) {
+    case LogOutcome::accepted:
+      return "accepted";
+    case LogOutcome::rejected:
+      return "rejected";
+    case LogOutcome::refused:
+      return "refused";
+  }
+  return "unknown";
+}
+
+const char* log_note_name(LogNote note) {
+  switch (note) {
+    case LogNote::none:
+      return "";
+    case LogNote::near_match:
+      return "near match";
+    case LogNote::implausible:
+      return "implausible score";
+    case LogNote::no_template:
+      return "no template";
+    case LogNote::bad_ticket:
+      return "bad ticket";
+    case LogNote::spent_ticket:
+      return "spent ticket";
+    case LogNote::spent_budget:
+      return "spent budget";
+  }
+  return "unknown";
+}
+
+Result<std::unique_ptr<DecisionLog>> DecisionLog::open(const fs::path& directory, Visit visit) {
+  BAUTA_CHECK(create_directory(directory, 0700));
+  std::unique_ptr<DecisionLog> log(new DecisionLog(directory, std::move(visit)));
+  const fs::path path = log_path(directory);
+  BAUTA_TRY(const FileLock lock, FileLock::acquire(directory / "decisions.lock", kLockWait_ms));
+  log->file_ = ::open(path.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+  if (log->file_ < 0) return file_error("open", path);
+  struct stat status {};
+  if (fstat(log->file_, &status) != 0) return file_error("read", path);
+  if (status.st_size == 0) BAUTA_CHECK(write_all(log->file_, path, as_bytes(kMagic)));
+  BAUTA_CHECK(check_magic(log->file_, path, log->offset_));
+  BAUTA_CHECK(log->catch_up());
+  return log;
+}
+
+DecisionLog::~DecisionLog() {
+  if (file_ >= 0) close(file_);
+}
+
+Status DecisionLog::catch_up() {
+  const fs::path path = log_path(directory_);
+  struct stat status {};
+  if (fstat(file_, &status) != 0) return file_error("read", path);
+  const auto size = static_cast<uint64_t>(status.st_size);
+  if (size < offset_) return broken_chain(path, head_.sequence);
+  if (size == offset_) return {};
+  BAUTA_CHECK(read_records(file_, path, offset_, head_, visit_));
+  if (offset_ < size && ftruncate(file_, static_cast<off_t>(offset_)) != 0)
+    return file_error("shorten", path);
+  return {};
+}
+
+Status DecisionLog::update(const std::function<Result<std::vector<LogEntry>>()>& decide) {
+  std::lock_guard thread_lock(mutex_);
+  BAUTA_TRY(const FileLock process_lock,
+            FileLock::acquire(directory_ / "decisions.lock", kLockWait_ms));
+  BAUTA_CHECK(catch_up());
+  BAUTA_TRY(const std::vector<LogEntry> entries, decide());
+  return entries.empty() ? Status() : append(entries);
+}
+
+Status DecisionLog::append(const std::vector<LogEntry>& entries) {
+  ByteWriter writer;
+  LogHead head = head_;
+  std::vector<LogRecord> records;
+  for (const LogEntry& entry : entries) {
+    records.push_back({head.sequence + 1, now_ms(), entry});
+    const Bytes payload = serialize(records.back());
+    BAUTA_ASSERT(payload.size() <= kMaxPayload_bytes);
+    head = {head.sequence + 1, chain(head.digest, payload)};
+    writer.u32(static_cast<uint32_t>(payload.size()));
+    writer.u32(~static_cast<uint32_t>(payload.size()));
+    writer.raw(payload);
+    writer.raw(head.digest);
+  }
+  const fs::path path = log_path(directory_);
+  if (const Status written = write_all(file_, path, writer.bytes()); !written.ok()) {
+    (void)!ftruncate(file_, static_cast<off_t>(offset_));  // else the next one does it
+    return written;
+  }
+  head_ = head;
+  offset_ += writer.bytes().size();
+  for (const LogRecord& record : records) visit_(record);
+  return {};
+}
+
+LogHead DecisionLog::head() {
+  std::lock_guard lock(mutex_);
+  return head_;
+}
+
+Status sign_head(const fs::path& directory, const LogHead& head, keys::KeyStore& store) {
+  const Result<SignedHead> current = read_signed_head(head_path(directory));
+  if (head.sequence == 0 || (current.ok() && current->head.sequence >= head.sequence)) return {};
+  const Bytes message = serialize(head);
+  BAUTA_TRY(const keys::SignedBy signature, store.sign(kHeadPurpose, message));
+  ByteWriter writer;
+  writer.raw(as_bytes(kHeadMagic));
+  writer.raw(message);
+  writer.raw(signature.key);
+  writer.raw(signature.signature);
+  return write_file_atomically(head_path(directory), writer.bytes(), 0600);
+}
+
+Result<LogVerification> verify_log(const fs::path& directory,
+                                   std::span<const keys::SigningKey> signing_keys) {
+  const fs::path path = log_path(directory);
+  const Descriptor opened{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  if (opened.file < 0 && errno == ENOENT)
+    return make_error(ErrorCode::not_found, "there is no decision log at {}", path.string());
+  if (opened.file < 0) return file_error("open", path);
+  BAUTA_TRY(const SignedHead signed_head, read_signed_head(head_path(directory)));
+  LogVerification found;
+  bool stands = false;
+  uint64_t offset = 0;
+  BAUTA_CHECK(check_magic(opened.file, path, offset));
+  // The head is advanced before a record is visited, so its digest is that of the record.
+  BAUTA_CHECK(read_records(opened.file, path, offset, found.head, [&](const LogRecord& record) {
+    if (record.sequence == signed_head.head.sequence)
+      stands = found.head.digest == signed_head.head.digest;
+    if (record.entry.outcome == LogOutcome::refused)
+      ++found.refused;
+    else if (record.entry.event <= LogEvent::verification)
+      ++found.decisions;
+  }));
+  struct stat status {};
+  if (fstat(opened.file, &status) != 0) return file_error("read", path);
+  if (offset != static_cast<uint64_t>(status.st_size))
+    return make_error(ErrorCode::corrupt,
+                      "{} ends within a record: it was cut, or an append was interrupted; the key "
+                      "service removes the rest when it starts",
+                      path.string());
+  if (!stands)
+    return make_error(ErrorCode::corrupt,
+                      "{} does not hold record {} as the token has signed it: it was rewritten or "
+                      "cut; compare with a backup",
+                      path.string(), signed_head.head.sequence);
+  for (const keys::SigningKey& key : signing_keys) {
+    if (key.id != signed_head.signature.key) continue;
+    BAUTA_CHECK(keys::verify_signature(key.public_key, kHeadPurpose, serialize(signed_head.head),
+                                       signed_head.signature.signature));
+    found.signed_records = signed_head.head.sequence;
+    found.signing_key = key.id;
+    return found;
+  }
+  return make_error(ErrorCode::corrupt,
+                    "the head of {} is signed by {}, which is no key of keys.json", path.string(),
+                    to_hex(signed_head.signature.key));
+}
+
+}  // namespace bauta::key

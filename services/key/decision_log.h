@@ -1,0 +1,119 @@
+// The key service's audit log: every decision, refusal and change of a key, in a chain of digests
+// in one file that is only ever appended to (docs/formats/decision-log.md).
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "base/digest.h"
+#include "keys/key_store.h"
+#include "services/ticket.h"
+
+namespace bauta::key {
+
+// Persistent, append only, all three.
+enum class LogEvent : uint8_t {
+  identification = 1,
+  verification = 2,
+  admission = 3,  // of references; only refusals are recorded
+  lock_out = 4,   // of an edge from a gallery
+  key_created = 5,
+  key_activated = 6,
+  key_suspended = 7,
+  key_resumed = 8,
+  key_destroyed = 9,
+  keys_backed_up = 10,
+};
+enum class LogOutcome : uint8_t { accepted = 1, rejected = 2, refused = 4 };  // accepted: or done
+// Why, where that is not the outcome itself.
+enum class LogNote : uint8_t {
+  none = 0,
+  near_match = 1,    // rejected, but not by much
+  implausible = 2,   // a score that no pair of templates can have was set aside
+  no_template = 3,   // a probe or reference was not admitted
+  bad_ticket = 4,    // not signed by the edge for this request, or out of date
+  spent_ticket = 5,  // has had its decision
+  spent_budget = 6,  // the key has made all decisions that it may
+};
+const char* log_event_name(LogEvent event);
+const char* log_outcome_name(LogOutcome outcome);
+const char* log_note_name(LogNote note);
+
+struct LogEntry {
+  LogEvent event = LogEvent::identification;
+  LogOutcome outcome = LogOutcome::refused;
+  LogNote note = LogNote::none;
+  keys::KeyId key{};
+  TicketNonce nonce{};  // of the ticket that is spent; zero: none
+  std::string gallery, edge_id;
+};
+
+struct LogRecord {
+  uint64_t sequence = 0;  // 1, 2, 3 ... without gaps
+  int64_t time_ms = 0;
+  LogEntry entry;
+};
+
+// The last record; zeros for an empty log.
+struct LogHead {
+  uint64_t sequence = 0;
+  Digest digest{};
+};
+
+// Thread-safe, and safe between processes on one machine.
+class DecisionLog {
+ public:
+  // Called for every record in order: those in the file when it is opened, then every other one
+  // that this or another process appends, with the log locked.
+  using Visit = std::function<void(const LogRecord&)>;
+
+  // Opens or makes DIRECTORY/decisions.log and checks the whole chain. What an interrupted append
+  // left at the end is removed: nobody was told of it. Error corrupt: it was changed or damaged.
+  static Result<std::unique_ptr<DecisionLog>> open(const std::filesystem::path& directory,
+                                                   Visit visit);
+  ~DecisionLog();
+  DecisionLog(const DecisionLog&) = delete;
+  DecisionLog& operator=(const DecisionLog&) = delete;
+
+  // Locks the log, visits what others have appended, and appends what `decide` returns; durable
+  // when this returns. `decide` may be called with nothing to append, to see the present state.
+  Status update(const std::function<Result<std::vector<LogEntry>>()>& decide);
+
+  LogHead head();
+
+ private:
+  DecisionLog(std::filesystem::path directory, Visit visit)
+      : directory_(std::move(directory)), visit_(std::move(visit)) {}
+  Status catch_up();
+  Status append(const std::vector<LogEntry>& entries);
+
+  const std::filesystem::path directory_;
+  const Visit visit_;
+  std::mutex mutex_;  // guards what follows
+  int file_ = -1;
+  uint64_t offset_ = 0;  // the end of the records that were visited
+  LogHead head_;
+};
+
+// What `bauta audit verify` finds.
+struct LogVerification {
+  LogHead head;
+  uint64_t signed_records = 0;  // up to where the token has signed
+  keys::KeyId signing_key{};
+  uint64_t decisions = 0, refused = 0;
+};
+
+// Signs the head in the token and writes DIRECTORY/decisions.head; nothing when it is signed
+// already. Errors: those of KeyStore::sign.
+Status sign_head(const std::filesystem::path& directory, const LogHead& head,
+                 keys::KeyStore& store);
+
+// Recomputes the chain and checks that the signed head stands in it. Changes nothing. Errors:
+// corrupt, naming the first record that does not fit; not_found when there is no log.
+Result<LogVerification> verify_log(const std::filesystem::path& directory,
+                                   std::span<const keys::SigningKey> signing_keys);
+
+}  // namespace bauta::key
