@@ -1,5 +1,6 @@
 // The objects of this library on the wire and on disk, and the keys that admit them.
 #include "ckks/parser_checks.h"
+#include "match/admission.h"
 #include "match/test_tenant.h"
 
 namespace bauta::match {
@@ -146,6 +147,13 @@ TEST(GalleryObjects, KnownAnswers) {
   EXPECT_EQ(digest(serialize_stored_reference(
                 gallery, StoredReference{{uniform(0, 2), uniform(1, 2), scale, key_id}})),
             "f25498d4dfa2ab735035e69fc8eee8d08dd4d1718f12b76ad24d944d5f717886");
+  const auto pair = [&](size_t limbs) {
+    return ckks::CoefficientCiphertext{uniform(0, limbs), uniform(1, limbs), gallery.probe_scale(),
+                                       key_id};
+  };
+  EXPECT_EQ(digest(serialize_admission(gallery,
+                                       Admission{TemplateKind::probe, pair(2), pair(1), pair(1)})),
+            "a418cb08416513f96870cb7525b479ad6f5fcd64166e13ed06bd29035db5d844");
   ScoreRequest request{.key_id = key_id, .blocks = {}};
   ScoreBlock block{{uniform(0, 1), uniform(1, 1), gallery.score_scale(), key_id}, {}};
   set_live(block.live, 7);
