@@ -309,6 +309,45 @@ class Parser {
       primitives->add_option("--n", options->degree, "Only this ring degree [all]")
           ->check(CLI::IsMember({4096, 16384, 32768, 65536}));
     }
+    add_network_bench(bench);
+  }
+
+  void add_network_bench(CLI::App* bench) {
+    {
+      auto [time, options] =
+          add(bench, "response-time",
+              "What a device waits for, over HTTPS and all roles, beside the paper's figures",
+              bench_response_time);
+      time->add_option("--registrants", options->registrants, "Registrants, e.g. 1,50,100,500")
+          ->required()
+          ->delimiter(',')
+          ->check(CLI::Range(1, 100'000));
+      time->add_option("--strategy", options->strategy, "How templates are compared")
+          ->check(CLI::IsMember({"packed"}))
+          ->capture_default_str();
+      time->add_option("--images", options->images,
+                       "Folder with NAME/NAME_0001.jpg; random templates where they run out "
+                       "[examples/people of the sources]");
+      time->add_option("--engine", options->engine, "Feature extractor")->capture_default_str();
+      time->add_option("--detector", options->detector, "Face detector")->capture_default_str();
+      time->add_option("--csv", options->csv, "Also write the figures to this file");
+      time->add_option("--svg", options->svg, "Also draw them to this file");
+    }
+    auto [load, options] = add(
+        bench, "load", "Many devices that identify at once, over HTTPS and all roles", bench_load);
+    load->add_option("--rps", options->rps, "Requests a second, all clients together; 0: no pause")
+        ->check(CLI::Range(0.0, 1e6))
+        ->capture_default_str();
+    load->add_option("--seconds", options->seconds, "For how long")
+        ->check(CLI::Range(0.1, 86'400.0))
+        ->capture_default_str();
+    load->add_option("--clients", options->clients, "Connections")
+        ->check(CLI::Range(1, 1024))
+        ->capture_default_str();
+    load->add_option("--references", options->references, "References in the gallery")
+        ->check(CLI::Range(1, 1'000'000))
+        ->capture_default_str();
+    load->add_option("--image", options->image, "What is identified [one of the demo people]");
   }
 
   void add_services() {

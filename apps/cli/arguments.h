@@ -122,6 +122,18 @@ struct BenchPrimitivesOptions {
   size_t degree = 0;  // 0: all
 };
 
+struct BenchResponseTimeOptions {
+  std::vector<size_t> registrants;
+  std::string strategy = "packed", engine = "patchnet", detector = "haar5";
+  std::filesystem::path images, csv, svg;
+};
+
+struct BenchLoadOptions {
+  double rps = 0, seconds = 10;
+  size_t clients = 4, references = 1000;
+  std::filesystem::path image;
+};
+
 // What main() runs: the one command that was asked for.
 using Command = std::function<Result<Report>(const CommonOptions&)>;
 
@@ -159,11 +171,14 @@ Result<Report> eval_identify(const CommonOptions&, const EvalOptions&);         
 Result<Report> bench_match(const CommonOptions&, const BenchMatchOptions&);    // bench_match.cpp
 Result<Report> bench_decide(const CommonOptions&, const BenchDecideOptions&);  // bench_decide.cpp
 Result<Report> bench_primitives(const CommonOptions&,
-                                const BenchPrimitivesOptions&);   // bench_primitives.cpp
-Result<Report> ca_init(const CommonOptions&, const CaOptions&);   // certificates.cpp
-Result<Report> ca_issue(const CommonOptions&, const CaOptions&);  // certificates.cpp
-Result<Report> config_check(const CommonOptions&);                // serve.cpp
-Result<Report> config_default(const CommonOptions&);              // serve.cpp
+                                const BenchPrimitivesOptions&);  // bench_primitives.cpp
+Result<Report> bench_response_time(const CommonOptions&,
+                                   const BenchResponseTimeOptions&);  // bench_response_time.cpp
+Result<Report> bench_load(const CommonOptions&, const BenchLoadOptions&);  // bench_load.cpp
+Result<Report> ca_init(const CommonOptions&, const CaOptions&);            // certificates.cpp
+Result<Report> ca_issue(const CommonOptions&, const CaOptions&);           // certificates.cpp
+Result<Report> config_check(const CommonOptions&);                         // serve.cpp
+Result<Report> config_default(const CommonOptions&);                       // serve.cpp
 // Returns when the process is told to stop.
 Result<Report> serve(const CommonOptions&, const ServeOptions&);  // serve.cpp
 Result<Report> demo(const CommonOptions&, const DemoOptions&);    // demo.cpp

@@ -449,6 +449,8 @@ class RunningHttpsServer final : public HttpsServer {
     if (request.has_header("Content-Encoding"))
       return refuse(RestApi::problem(head, 415, "unsupported_media_type",
                                      "send the body as it is, without Content-Encoding"));
+    if (request.get_header_value<uint64_t>("Content-Length") > options_.max_body_bytes)
+      return refuse(too_large(head));
     t_connection->expect_body(options_.max_body_bytes, Milliseconds(options_.request_timeout_ms));
     BodyReader body(memory_, options_.max_body_bytes);
     if (has_body) {
@@ -461,8 +463,6 @@ class RunningHttpsServer final : public HttpsServer {
           return refuse(RestApi::problem(head, 503, "busy",
                                          "the edge has no memory for another body now; try again"));
         case BodyFate::malformed:
-          if (request.get_header_value<uint64_t>("Content-Length") > options_.max_body_bytes)
-            return refuse(too_large(head));
           return refuse(RestApi::problem(head, 400, "invalid_argument",
                                          "the body is incomplete, came too slowly or breaks its "
                                          "form"));

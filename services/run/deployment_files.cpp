@@ -97,6 +97,11 @@ Status create_default_config(const fs::path& file, const fs::path& token) {
   wipe(random);
   config.edge.api_keys.push_back({"first", "admin", to_hex(sha256(as_bytes(key)))});
   BAUTA_CHECK(write_file_atomically(file.parent_path() / "api-key", as_bytes(key), 0600));
+  const fs::path authority = fs::absolute(file.parent_path()) / "tls/ca.pem";
+  const std::string curl =
+      fmt::format("silent\nshow-error\ncacert = \"{}\"\nheader = \"Authorization: Bearer {}\"\n",
+                  authority.string(), key);
+  BAUTA_CHECK(write_file_atomically(file.parent_path() / "curl.conf", as_bytes(curl), 0600));
   return write_file_atomically(file, as_bytes(to_toml(config)));
 }
 
