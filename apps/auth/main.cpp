@@ -6,6 +6,7 @@
 
 #include "services/auth/auth_server.h"
 #include "services/run/config.h"
+#include "services/run/observer.h"
 #include "services/run/process.h"
 #include "services/transport/client.h"
 #include "services/transport/server.h"
@@ -26,8 +27,11 @@ Status serve(const char* file) {
   BAUTA_TRY(
       const std::unique_ptr<auth::AuthServer> auth,
       auth::AuthServer::open(config.data / "auth", *keys, threads, auth::Admission::on_arrival));
+  BAUTA_TRY(const std::unique_ptr<run::Observer> observer,
+            run::Observer::create("auth", config.log, config.auth.metrics_listen));
   BAUTA_TRY(const std::unique_ptr<transport::Server> server,
-            transport::Server::serve_auth({config.auth.listen, config.auth.tls}, *auth));
+            transport::Server::serve_auth({config.auth.listen, config.auth.tls}, *auth,
+                                          observer->of_calls()));
   run::announce_ready(fmt::format("the authentication server on port {}", server->port()));
   run::wait_for_stop();
   server->drain(config.drain_timeout_ms);

@@ -14,6 +14,7 @@
 #include "services/key/key_server.h"
 #include "services/rest/https_server.h"
 #include "services/run/deployment_files.h"
+#include "services/run/observer.h"
 #include "services/run/process.h"
 #include "services/run/supervisor.h"
 #include "services/transport/client.h"
@@ -48,8 +49,11 @@ Status serve_key(const run::Config& config) {
             key::KeyServer::open(std::move(store), config.data / "key"));
   BAUTA_TRY(const std::unique_ptr<key::EdgeKeyServer> edge_keys,
             key::EdgeKeyServer::open(key->store(), config.data / "key" / "delivered"));
+  BAUTA_TRY(const std::unique_ptr<run::Observer> observer,
+            run::Observer::create("key", config.log, config.key.metrics_listen));
   BAUTA_TRY(const std::unique_ptr<transport::Server> server,
-            transport::Server::serve_key({config.key.listen, config.key.tls}, *key, *edge_keys));
+            transport::Server::serve_key({config.key.listen, config.key.tls}, *key, *edge_keys,
+                                         observer->of_calls()));
   run::announce_ready(fmt::format("the key service on port {}", server->port()));
   run::wait_for_stop();
   server->drain(config.drain_timeout_ms);
@@ -88,7 +92,15 @@ Status serve_edge(const run::Config& config) {
   https.max_body_bytes = static_cast<size_t>(edge.max_body_bytes);
   https.max_connections = static_cast<size_t>(edge.max_connections);
   https.request_timeout_ms = edge.request_timeout_ms;
-  BAUTA_TRY(const std::unique_ptr<rest::HttpsServer> server, rest::HttpsServer::start(https, api));
+  BAUTA_TRY(const std::unique_ptr<run::Observer> observer,
+            run::Observer::create("edge", config.log, edge.metrics_listen));
+  const auto record = [&](const rest::ServedRequest& served) {
+    observer->record({fmt::format("{} {}", served.method, served.path), served.caller,
+                      served.request_id, std::to_string(served.status), served.status >= 500,
+                      served.duration_us});
+  };
+  BAUTA_TRY(const std::unique_ptr<rest::HttpsServer> server,
+            rest::HttpsServer::start(https, api, record));
   run::announce_ready(fmt::format("the edge on port {}", server->port()));
   run::wait_for_stop();
   server->drain();

@@ -67,6 +67,7 @@ Status ServedDeployment::write_config(const std::string& engine, const std::stri
   config_.key.listen = config_.auth.key_service = config_.edge.key_service = key.address();
   config_.auth.listen = config_.edge.auth_service = auth.address();
   config_.edge.listen = edge.address();
+  config_.log = run::LogLevel::errors;
   config_.edge.engine = engine;
   config_.edge.detector = detector;
   Bytes random(16);

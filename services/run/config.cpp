@@ -22,8 +22,13 @@ struct Number {
 };
 struct Address {
   std::string* value;
+  bool optional = false;
 };
-using Target = std::variant<std::string*, fs::path*, Number, Address, std::vector<std::string>*>;
+using Target =
+    std::variant<std::string*, fs::path*, Number, Address, LogLevel*, std::vector<std::string>*>;
+
+constexpr std::pair<const char*, LogLevel> kLogLevels[] = {
+    {"requests", LogLevel::requests}, {"errors", LogLevel::errors}, {"none", LogLevel::none}};
 
 // One place for an option's name, meaning and bounds.
 struct Option {
@@ -42,6 +47,9 @@ std::vector<Option> options_of(Config& c) {
       {"common", "drain_timeout_ms", Number{&c.drain_timeout_ms, 0, 600'000},
        "How long requests at work may take to end after SIGTERM."},
 
+      {"common", "log", &c.log,
+       "A JSON line on stderr for each request (requests), for those that failed (errors), or "
+       "none."},
       {"key", "listen", Address{&c.key.listen},
        "Where the key service listens (gRPC, mutual TLS)."},
       {"key", "authority", &c.key.tls.authority, "Whose certificates it accepts."},
@@ -49,6 +57,8 @@ std::vector<Option> options_of(Config& c) {
       {"key", "private_key", &c.key.tls.private_key, "Readable by its owner only."},
       {"key", "user", &c.key.user,
        "User to run as when started as root; empty: no change. The same below."},
+      {"key", "metrics_listen", Address{&c.key.metrics_listen, true},
+       "Where it shows metrics for Prometheus, in plain HTTP; empty: nowhere."},
       {"key", "tenants", &c.key.tenants, "Tenants that are given a first key when they have none."},
 
       {"auth", "listen", Address{&c.auth.listen},
@@ -58,6 +68,8 @@ std::vector<Option> options_of(Config& c) {
       {"auth", "certificate", &c.auth.tls.certificate, "Its certificate, for the name `auth`."},
       {"auth", "private_key", &c.auth.tls.private_key, "Readable by its owner only."},
       {"auth", "user", &c.auth.user, "A user that cannot read the key service's files."},
+      {"auth", "metrics_listen", Address{&c.auth.metrics_listen, true},
+       "Where it shows metrics for Prometheus, in plain HTTP; empty: nowhere."},
       {"auth", "key_service", Address{&c.auth.key_service}, "Where the key service is."},
       {"auth", "threads", Number{&c.auth.threads, 0, 1024},
        "Threads of a search; 0: one for each processor."},
@@ -71,6 +83,8 @@ std::vector<Option> options_of(Config& c) {
        "Shown to devices; with intermediate certificates."},
       {"edge", "https_private_key", &c.edge.https_private_key, "Readable by its owner only."},
       {"edge", "user", &c.edge.user, "User to run as."},
+      {"edge", "metrics_listen", Address{&c.edge.metrics_listen, true},
+       "Where it shows metrics for Prometheus, in plain HTTP; empty: nowhere."},
       {"edge", "auth_service", Address{&c.edge.auth_service},
        "Where the authentication server is."},
       {"edge", "key_service", Address{&c.edge.key_service},
@@ -152,13 +166,19 @@ class Reader {
       if (!text || text->empty()) return must_be("a path");
       **path = *text;
     } else if (const auto* address = std::get_if<Address>(&option.target)) {
-      if (!text || !is_address(*text)) return must_be("an address like \"127.0.0.1:8443\"");
+      if (!text || !(is_address(*text) || (address->optional && text->empty())))
+        return must_be("an address like \"127.0.0.1:8443\"");
       *address->value = *text;
     } else if (const auto* number = std::get_if<Number>(&option.target)) {
       const auto value = node.value_exact<int64_t>();
       if (!value || *value < number->least || *value > number->most)
         return must_be(fmt::format("a whole number from {} to {}", number->least, number->most));
       *number->value = *value;
+    } else if (LogLevel* const* level = std::get_if<LogLevel*>(&option.target)) {
+      const auto* known = std::find_if(std::begin(kLogLevels), std::end(kLogLevels),
+                                       [&](const auto& entry) { return text == entry.first; });
+      if (known == std::end(kLogLevels)) return must_be("requests, errors or none");
+      **level = known->second;
     } else {
       const toml::array* array = node.as_array();
       if (array == nullptr) return must_be("a list of texts");
@@ -222,6 +242,10 @@ std::string to_toml(const Target& target) {
   if (const auto* path = std::get_if<fs::path*>(&target)) return toml_text((*path)->string());
   if (const auto* address = std::get_if<Address>(&target)) return toml_text(*address->value);
   if (const auto* number = std::get_if<Number>(&target)) return std::to_string(*number->value);
+  if (LogLevel* const* level = std::get_if<LogLevel*>(&target)) {
+    for (const auto& [name, value] : kLogLevels)
+      if (value == **level) return toml_text(name);
+  }
   std::string list;
   for (const std::string& text : *std::get<std::vector<std::string>*>(target)) {
     if (!list.empty()) list += ", ";

@@ -16,10 +16,13 @@ struct ApiKey {
   std::string sha256;  // of the key, hexadecimal; the key itself is nowhere on the server
 };
 
+enum class LogLevel { requests, errors, none };
+
 struct KeyConfig {
   std::string listen = "127.0.0.1:7443";
   transport::TlsFiles tls{"tls/ca.pem", "tls/key.pem", "tls/key.key"};
   std::string user;
+  std::string metrics_listen;
   std::vector<std::string> tenants{"default"};
 };
 
@@ -27,6 +30,7 @@ struct AuthConfig {
   std::string listen = "127.0.0.1:7442";
   transport::TlsFiles tls{"tls/ca.pem", "tls/auth.pem", "tls/auth.key"};
   std::string user;
+  std::string metrics_listen;
   std::string key_service = "127.0.0.1:7443";
   int64_t threads = 0;
 };
@@ -38,6 +42,7 @@ struct EdgeConfig {
   std::filesystem::path https_certificate = "tls/edge.pem";
   std::filesystem::path https_private_key = "tls/edge.key";
   std::string user;
+  std::string metrics_listen;
   std::string auth_service = "127.0.0.1:7442";
   std::string key_service = "127.0.0.1:7443";
   std::string tenant = "default";
@@ -55,6 +60,7 @@ struct Config {
   std::filesystem::path data = ".";
   std::filesystem::path token = "../bauta-token";
   int64_t drain_timeout_ms = 10'000;
+  LogLevel log = LogLevel::requests;
   KeyConfig key;
   AuthConfig auth;
   EdgeConfig edge;

@@ -3,12 +3,15 @@
 
 usage: services_test.py BAUTA SOURCE_DIR [unittest options]
 """
+import json
 import os
 import pathlib
 import sys
+import time
 import unittest
+import urllib.request
 
-from services import Deployment, encoded, multipart
+from services import Deployment, encoded, free_ports, multipart
 
 BAUTA = os.path.abspath(sys.argv[1])
 SOURCE = pathlib.Path(sys.argv[2])
@@ -26,7 +29,8 @@ def photos(person, *numbers):
 class Recognition(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.d = Deployment(BAUTA)
+        cls.metrics_port = free_ports(1)[0]
+        cls.d = Deployment(BAUTA, metrics_listen=f"127.0.0.1:{cls.metrics_port}")
         cls.d.__enter__()
         cls.addClassCleanup(cls.d.__exit__)
         assert cls.d.ask("POST", "/v1/galleries", {"gallery": "g"})[0] == 201
@@ -91,6 +95,23 @@ class Recognition(unittest.TestCase):
         self.assertEqual(status, 200)
         self.assertNotIn(b"http://", page)
         self.assertNotIn(b"https://", page)
+
+    def test_a_request_can_be_followed_but_not_a_person(self):
+        self.assertEqual(self.d.enrol("g", "Rosaura-7", photos("Rosaura", 1))[0], 201)
+        _, answer, headers = self.d.identify("g", photo("Rosaura", 4), headers={"X-Request-Id": "door-42"})
+        self.assertEqual((answer["subject"], headers["X-Request-Id"]), ("Rosaura-7", "door-42"))
+        time.sleep(0.2)
+        lines = [json.loads(line) for line in self.d.log.read_text().splitlines() if line.startswith("{")]
+        followed = [(line["role"], line["operation"], line["outcome"]) for line in lines if line["request_id"] == "door-42"]
+        self.assertIn(("edge", "POST /v1/galleries/{gallery}/identify", "200"), followed)
+        self.assertIn(("auth", "Identify", "ok"), followed)
+        self.assertIn(("key", "Decide", "ok"), followed)
+        self.assertNotIn("Rosaura", self.d.log.read_text())
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics") as page:
+            metrics = page.read().decode()
+        self.assertRegex(metrics, r'bauta_requests_total{[^}]*operation="POST /v1/galleries/{gallery}/identify"[^}]*} \d')
+        self.assertIn("bauta_request_seconds_bucket", metrics)
+        self.assertNotIn("Rosaura", metrics)
 
     def test_a_busy_port_is_named(self):
         other = Deployment(BAUTA)
