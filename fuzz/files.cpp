@@ -257,7 +257,8 @@ void put(Bytes& bytes, size_t offset, uint64_t value, size_t size_bytes) {
   for (size_t i = 0; i < size_bytes; ++i) bytes[offset + i] = static_cast<uint8_t>(value >> 8 * i);
 }
 
-// Sizes and checksums that fit, images being all that follows the header but `sums_bytes`.
+// Sizes and checksums that fit; how many bytes are sums is taken from the lowest byte of their
+// size.
 Bytes resealed_segment(Bytes segment) {
   constexpr size_t kHeaderBytes = 4096, kSizesAt = 72, kSumsSizeAt = 80, kChecksumsAt = 88;
   if (segment.size() < kHeaderBytes) return segment;

@@ -139,12 +139,16 @@ class Reader {
 
   Status refuse_unknown(const std::vector<Option>& options) const {
     for (const auto& [section, node] : root_) {
-      const auto in_section = [&](const Option& o) { return section.str() == o.section; };
+      const auto in_section = [&section = section](const Option& o) {
+        return section.str() == o.section;
+      };
       const toml::table* table = node.as_table();
       if (table == nullptr || std::none_of(options.begin(), options.end(), in_section))
         return wrong(node, fmt::format("there is no section [{}]", section.str()));
       for (const auto& [name, value] : *table) {
-        const auto named = [&](const Option& o) { return in_section(o) && name.str() == o.name; };
+        const auto named = [&in_section, &name = name](const Option& o) {
+          return in_section(o) && name.str() == o.name;
+        };
         const bool keys = section.str() == "edge" && name.str() == "api_keys";
         if (!keys && std::none_of(options.begin(), options.end(), named))
           return wrong(value,
