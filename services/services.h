@@ -3,6 +3,7 @@
 // has.
 #pragma once
 
+#include <string>
 #include <string_view>
 
 #include "base/result.h"
@@ -35,6 +36,7 @@ class KeyService {
       const v1::GetEvaluationKeysRequest& request) = 0;
   virtual Result<v1::EdgeSwitchingKey> get_edge_switching_key(
       const v1::GetEdgeSwitchingKeyRequest& request) = 0;
+  virtual Result<v1::ImageKeys> get_image_keys(const v1::GetImageKeysRequest& request) = 0;
   virtual Result<v1::AdmitReply> admit(const v1::AdmitRequest& request) = 0;
   virtual Result<v1::DecideReply> decide(const v1::DecideRequest& request) = 0;
 };
@@ -42,6 +44,12 @@ class KeyService {
 // The purpose of an edge's ring secret: what the key service derives its seed for, and what the
 // edge expands it for. Persistent: another purpose is another key (docs/formats/key-derivation.md).
 inline constexpr std::string_view kEdgeSecretPurpose = "bauta edge ring secret 1";
+
+// What an edge expands the same seed for in image mode, for the image ring of so many levels: one
+// secret for each set of moduli, since together they would be beyond what security allows.
+inline std::string edge_image_purpose(size_t levels) {
+  return "bauta edge image secret 1, " + std::to_string(levels) + " levels";
+}
 
 // What an edge may ask of the key service itself. Thread-safe.
 class EdgeKeyService {

@@ -212,6 +212,7 @@ class Parser {
           add(&app_, "enroll", "Enrol a subject from one or more images", enroll);
       command->add_option("--gallery", options->gallery, "Gallery")->required();
       command->add_option("--subject", options->subject, "Identifier of the subject")->required();
+      add_mode(command, options->mode);
       command->add_flag("--add", options->add,
                         "Add references to a subject that is enrolled already");
       command->add_option("images", options->images, "Image files, one face each")->required();
@@ -227,6 +228,7 @@ class Parser {
           add(&app_, "identify", "Say who is in each image, or that nobody enrolled is (1:N)",
               identify);
       command->add_option("--gallery", options->gallery, "Gallery")->required();
+      add_mode(command, options->mode);
       command->add_option("images", options->images, "Image files, one face each")->required();
     }
     {
@@ -235,8 +237,18 @@ class Parser {
       command->add_option("--gallery", options->gallery, "Gallery")->required();
       command->add_option("--subject", options->subject, "Identifier of the claimed subject")
           ->required();
+      add_mode(command, options->mode);
       command->add_option("image", options->image, "Image file, one face")->required();
     }
+  }
+
+  static void add_mode(CLI::App* command, std::string& mode) {
+    command
+        ->add_option("--mode", mode,
+                     "What is encrypted: the template, or the image itself, whose features the "
+                     "server extracts unseen (engine patchnet; seconds, and 2 GB of memory)")
+        ->check(CLI::IsMember({"template", kImageMode}))
+        ->capture_default_str();
   }
 
   void add_eval() {
@@ -246,6 +258,12 @@ class Parser {
           add(eval, "pairs", "1:1 accuracy on a list of pairs in the LFW format", eval_pairs);
       pairs->add_option("--pairs", options->pairs, "Pairs file")->required();
       add_eval_options(pairs, options);
+      pairs
+          ->add_option("--mode", options->mode,
+                       "plain: compare in the clear; template: under encryption; image: extract "
+                       "the features under encryption too (seconds an image)")
+          ->check(CLI::IsMember({"plain", "template", kImageMode}))
+          ->capture_default_str();
       pairs->add_option("--sample", options->sample,
                         "Use only this many pairs, spread evenly [all]");
     }
@@ -253,6 +271,11 @@ class Parser {
       auto [open_set, options] =
           add(eval, "identify", "1:N open-set accuracy at the engine's threshold", eval_identify);
       add_eval_options(open_set, options);
+      open_set
+          ->add_option("--mode", options->mode,
+                       "plain: compare in the clear; template: under encryption")
+          ->check(CLI::IsMember({"plain", "template"}))
+          ->capture_default_str();
       open_set->add_option("--enrolled", options->enrolled, "Subjects to enrol, one image each")
           ->capture_default_str();
       open_set
@@ -270,11 +293,6 @@ class Parser {
     command
         ->add_option("--detector", options->detector,
                      "Face detector: haar5, haar, yunet, or the ONNX file of YuNet")
-        ->capture_default_str();
-    command
-        ->add_option("--mode", options->mode,
-                     "plain: compare in the clear; template: under encryption")
-        ->check(CLI::IsMember({"plain", "template"}))
         ->capture_default_str();
   }
 
@@ -301,6 +319,13 @@ class Parser {
       decide->add_option("--references", options->references, "References that were searched")
           ->required()
           ->check(CLI::Range(1, 4'000'000));
+    }
+    {
+      auto [network, options] =
+          add(bench, "network", "A patch network on encrypted faces, beside its prediction",
+              bench_network);
+      network->add_option("--model", options->model, "Network file (.bnet)")->required();
+      network->add_option("images", options->images, "Images with a face [three of the demo's]");
     }
     {
       auto [primitives, options] =

@@ -64,8 +64,11 @@ struct GalleryDeleteOptions {
   bool yes = false;
 };
 
+// What an edge sends: "template" or "image".
+inline constexpr const char* kImageMode = "image";
+
 struct EnrollOptions {
-  std::string gallery, subject;
+  std::string gallery, subject, mode = "template";
   bool add = false;
   std::vector<std::filesystem::path> images;
 };
@@ -75,12 +78,12 @@ struct EraseOptions {
 };
 
 struct IdentifyOptions {
-  std::string gallery;
+  std::string gallery, mode = "template";
   std::vector<std::filesystem::path> images;
 };
 
 struct VerifyOptions {
-  std::string gallery, subject;
+  std::string gallery, subject, mode = "template";
   std::filesystem::path image;
 };
 
@@ -134,6 +137,11 @@ struct BenchLoadOptions {
   std::filesystem::path image;
 };
 
+struct BenchNetworkOptions {
+  std::filesystem::path model;
+  std::vector<std::filesystem::path> images;  // none: some of the demo's
+};
+
 // What main() runs: the one command that was asked for.
 using Command = std::function<Result<Report>(const CommonOptions&)>;
 
@@ -170,6 +178,8 @@ Result<Report> eval_pairs(const CommonOptions&, const EvalOptions&);            
 Result<Report> eval_identify(const CommonOptions&, const EvalOptions&);            // eval.cpp
 Result<Report> bench_match(const CommonOptions&, const BenchMatchOptions&);    // bench_match.cpp
 Result<Report> bench_decide(const CommonOptions&, const BenchDecideOptions&);  // bench_decide.cpp
+Result<Report> bench_network(const CommonOptions&,
+                             const BenchNetworkOptions&);  // bench_network.cpp
 Result<Report> bench_primitives(const CommonOptions&,
                                 const BenchPrimitivesOptions&);  // bench_primitives.cpp
 Result<Report> bench_response_time(const CommonOptions&,

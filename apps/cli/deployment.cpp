@@ -42,7 +42,9 @@ Result<std::unique_ptr<Deployment>> Deployment::open(const CommonOptions& option
   BAUTA_TRY(std::unique_ptr<keys::KeyStore> store,
             keys::KeyStore::open(std::move(token), options.data / "key"));
   BAUTA_TRY(deployment->key_, key::KeyServer::open(std::move(store), options.data / "key"));
-  BAUTA_TRY(deployment->auth_, auth::AuthServer::open(options.data / "auth", *deployment->key_));
+  const size_t threads = options.threads == 0 ? available_processors() : options.threads;
+  BAUTA_TRY(deployment->auth_,
+            auth::AuthServer::open(options.data / "auth", *deployment->key_, threads));
   return deployment;
 }
 
@@ -96,7 +98,18 @@ Result<EdgeSettings> Deployment::settings_of(const std::string& gallery) const {
   return EdgeSettings{json["engine"], json["detector"]};
 }
 
-Result<std::unique_ptr<edge::Edge>> Deployment::open_edge(const std::string& gallery) {
+// The edge and the authentication server get the network from the same file.
+Status Deployment::send_images(edge::Edge& edge, const EdgeSettings& settings,
+                               const SecretBytes& seed) {
+  BAUTA_TRY(const fs::path path, face::patchnet_file(settings.engine));
+  BAUTA_TRY(const Bytes file, read_file(path, network::kMaxFileBytes));
+  BAUTA_TRY(const network::Network network, network::parse_network(file));
+  BAUTA_CHECK(auth_->add_network(file));
+  return edge.send_images(network, seed);
+}
+
+Result<std::unique_ptr<edge::Edge>> Deployment::open_edge(const std::string& gallery,
+                                                          const std::string& mode) {
   v1::GetGalleryRequest request;
   request.set_gallery(gallery);
   BAUTA_TRY(const v1::Gallery row, auth_->get_gallery(request));
@@ -104,7 +117,10 @@ Result<std::unique_ptr<edge::Edge>> Deployment::open_edge(const std::string& gal
   BAUTA_TRY(std::unique_ptr<face::Engine> engine, face::make_engine(settings.engine));
   BAUTA_TRY(std::unique_ptr<face::Detector> detector, face::make_detector(settings.detector));
   BAUTA_TRY(const SecretBytes seed, key_->issue_edge_seed(row.key_id(), kLocalEdge));
-  return edge::Edge::create(kLocalEdge, seed, std::move(engine), std::move(detector), *auth_);
+  BAUTA_TRY(std::unique_ptr<edge::Edge> edge,
+            edge::Edge::create(kLocalEdge, seed, std::move(engine), std::move(detector), *auth_));
+  if (mode == kImageMode) BAUTA_CHECK(send_images(*edge, settings, seed));
+  return edge;
 }
 
 }  // namespace bauta::cli

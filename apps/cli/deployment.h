@@ -38,12 +38,15 @@ class Deployment {
   Result<v1::Gallery> create_gallery(const std::string& gallery, const EdgeSettings& settings,
                                      const std::string& tenant);
 
-  // The edge of this machine, ready for the gallery. Error not_found.
-  Result<std::unique_ptr<edge::Edge>> open_edge(const std::string& gallery);
+  // The edge of this machine, ready for the gallery, sending templates or encrypted images. Errors:
+  // not_found; invalid_argument for images when the gallery's engine is no patch network.
+  Result<std::unique_ptr<edge::Edge>> open_edge(const std::string& gallery,
+                                                const std::string& mode = "template");
 
  private:
   explicit Deployment(std::filesystem::path data) : data_(std::move(data)) {}
 
+  Status send_images(edge::Edge& edge, const EdgeSettings& settings, const SecretBytes& seed);
   Result<EdgeSettings> settings_of(const std::string& gallery) const;
 
   std::filesystem::path data_;

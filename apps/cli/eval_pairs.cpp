@@ -6,6 +6,7 @@
 
 #include "apps/cli/arguments.h"
 #include "apps/cli/temporary_deployment.h"
+#include "base/file.h"
 #include "face/evaluation.h"
 
 namespace bauta::cli {
@@ -15,19 +16,32 @@ namespace {
 // clear.
 class EncryptedScorer {
  public:
-  static Result<std::unique_ptr<EncryptedScorer>> create(const EdgeSettings& settings) {
-    BAUTA_TRY(auto deployment, TemporaryDeployment::create(settings));
-    return std::unique_ptr<EncryptedScorer>(new EncryptedScorer(std::move(deployment)));
+  // images: whose embeddings will be scored.
+  static Result<std::unique_ptr<EncryptedScorer>> create(const EvalOptions& options, size_t threads,
+                                                         const face::EmbeddedImages& images) {
+    BAUTA_TRY(auto deployment, TemporaryDeployment::create({options.engine, options.detector},
+                                                           options.mode, threads));
+    std::unique_ptr<EncryptedScorer> scorer(new EncryptedScorer(std::move(deployment)));
+    if (options.mode != kImageMode) return scorer;
+    BAUTA_TRY(scorer->detector_, face::make_detector(options.detector));
+    for (const auto& [path, image] : images)
+      if (image.embedding) scorer->paths_.try_emplace(*image.embedding, path);
+    return scorer;
   }
 
   Result<double> operator()(const face::Embedding& reference, const face::Embedding& probe) {
     BAUTA_TRY(const std::string subject, enrol(reference));
-    BAUTA_TRY(const edge::Recognition recognition,
-              deployment_->edge().verify(TemporaryDeployment::kGallery, subject, probe));
-    const double error = recognition.evaluation_score - face::cosine_score(reference, probe);
+    BAUTA_TRY(const edge::Recognition recognition, verify(subject, probe));
+    const double plain = face::cosine_score(reference, probe);
+    const double error = recognition.evaluation_score - plain;
     error_max_ = std::max(error_max_, std::abs(error));
     squared_errors_ += error * error;
     ++scores_;
+    const double threshold = deployment_->edge().contract().threshold_verify();
+    if ((plain >= threshold) != (recognition.decision == v1::DECISION_ACCEPTED)) {
+      ++decisions_differ_;
+      if (std::abs(plain - threshold) > kCloseScore) ++clear_decisions_differ_;
+    }
     return recognition.evaluation_score;
   }
 
@@ -35,8 +49,14 @@ class EncryptedScorer {
   double error_rms() const {
     return scores_ == 0 ? 0 : std::sqrt(squared_errors_ / static_cast<double>(scores_));
   }
+  // Verifications decided otherwise than in the clear; and of these, how many whose score is not
+  // close to the threshold.
+  size_t decisions_differ() const { return decisions_differ_; }
+  size_t clear_decisions_differ() const { return clear_decisions_differ_; }
 
  private:
+  static constexpr double kCloseScore = 0.01;
+
   explicit EncryptedScorer(std::unique_ptr<TemporaryDeployment> deployment)
       : deployment_(std::move(deployment)) {}
 
@@ -44,16 +64,43 @@ class EncryptedScorer {
   Result<std::string> enrol(const face::Embedding& reference) {
     const auto [entry, added] =
         subjects_.try_emplace(reference, fmt::format("image-{}", subjects_.size()));
-    if (added)
-      BAUTA_CHECK(deployment_->edge().enroll(TemporaryDeployment::kGallery, entry->second,
-                                             std::span(&reference, 1)));
+    if (!added) return entry->second;
+    edge::Edge& edge = deployment_->edge();
+    if (detector_ == nullptr) {
+      BAUTA_CHECK(
+          edge.enroll(TemporaryDeployment::kGallery, entry->second, std::span(&reference, 1)));
+    } else {
+      BAUTA_TRY(const face::AlignedFace face, aligned(reference));
+      BAUTA_CHECK(edge.enroll(TemporaryDeployment::kGallery, entry->second, face));
+    }
     return entry->second;
   }
 
+  Result<edge::Recognition> verify(const std::string& subject, const face::Embedding& probe) {
+    edge::Edge& edge = deployment_->edge();
+    if (detector_ == nullptr) return edge.verify(TemporaryDeployment::kGallery, subject, probe);
+    BAUTA_TRY(const face::AlignedFace face, aligned(probe));
+    return edge.verify(TemporaryDeployment::kGallery, subject, face);
+  }
+
+  // The face that gave the embedding, found again.
+  Result<face::AlignedFace> aligned(const face::Embedding& embedding) const {
+    BAUTA_TRY(const Bytes image, read_file(paths_.at(embedding), kMaxImage_bytes));
+    face::FaceOptions options;
+    options.choice = face::FaceChoice::largest_central;
+    BAUTA_TRY(const face::FaceOutcome outcome, face::find_face(image, *detector_, options));
+    BAUTA_ASSERT(outcome.face() != nullptr);  // it was found before
+    return outcome.face()->aligned;
+  }
+
+  static constexpr size_t kMaxImage_bytes = size_t{32} << 20;
+
   std::unique_ptr<TemporaryDeployment> deployment_;
+  std::unique_ptr<face::Detector> detector_;  // in image mode
+  std::map<face::Embedding, std::filesystem::path> paths_;
   std::map<face::Embedding, std::string> subjects_;
   double error_max_ = 0, squared_errors_ = 0;
-  size_t scores_ = 0;
+  size_t scores_ = 0, decisions_differ_ = 0, clear_decisions_differ_ = 0;
 };
 
 // Spread evenly over the list, so that a sample keeps the balance of the whole.
@@ -94,8 +141,8 @@ Result<Report> eval_pairs(const CommonOptions& common, const EvalOptions& option
                            const face::Embedding& probe) -> Result<double> {
     return face::cosine_score(reference, probe);
   };
-  if (options.mode == "template") {
-    BAUTA_TRY(encrypted, EncryptedScorer::create({options.engine, options.detector}));
+  if (options.mode != "plain") {
+    BAUTA_TRY(encrypted, EncryptedScorer::create(options, common.threads, images));
     scorer = std::ref(*encrypted);
   }
   std::vector<face::ScoredPair> scored;
@@ -109,21 +156,24 @@ Result<Report> eval_pairs(const CommonOptions& common, const EvalOptions& option
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 
   Report report;
-  report.json = {{"engine", engine->contract().engine},
-                 {"detector", options.detector},
-                 {"mode", options.mode},
-                 {"pairs", result.pairs},
-                 {"folds", result.folds},
-                 {"accuracy_mean", result.accuracy_mean},
-                 {"accuracy_std", result.accuracy_std},
-                 {"eer", result.eer},
-                 {"tar_at_far_1e-2", result.tar_at_far_1e_2},
-                 {"tar_at_far_1e-3", result.tar_at_far_1e_3},
-                 {"failures_to_enrol", failures_to_enrol},
-                 {"failed_pairs", result.failed_pairs},
-                 {"score_error_max", encrypted ? Json(encrypted->error_max()) : Json()},
-                 {"score_error_rms", encrypted ? Json(encrypted->error_rms()) : Json()},
-                 {"seconds", seconds}};
+  report.json = {
+      {"engine", engine->contract().engine},
+      {"detector", options.detector},
+      {"mode", options.mode},
+      {"pairs", result.pairs},
+      {"folds", result.folds},
+      {"accuracy_mean", result.accuracy_mean},
+      {"accuracy_std", result.accuracy_std},
+      {"eer", result.eer},
+      {"tar_at_far_1e-2", result.tar_at_far_1e_2},
+      {"tar_at_far_1e-3", result.tar_at_far_1e_3},
+      {"failures_to_enrol", failures_to_enrol},
+      {"failed_pairs", result.failed_pairs},
+      {"score_error_max", encrypted ? Json(encrypted->error_max()) : Json()},
+      {"score_error_rms", encrypted ? Json(encrypted->error_rms()) : Json()},
+      {"decisions_differ", encrypted ? Json(encrypted->decisions_differ()) : Json()},
+      {"clear_decisions_differ", encrypted ? Json(encrypted->clear_decisions_differ()) : Json()},
+      {"seconds", seconds}};
   report.text = fmt::format(
       "{} ({}), {} pairs in {} folds: accuracy {:.2f} % +- {:.2f}, EER {:.2f} %, TAR {:.2f} % at "
       "FAR 1 %, "
@@ -133,9 +183,11 @@ Result<Report> eval_pairs(const CommonOptions& common, const EvalOptions& option
       100 * result.tar_at_far_1e_2, 100 * result.tar_at_far_1e_3, failures_to_enrol, paths.size(),
       seconds);
   if (encrypted)
-    report.text +=
-        fmt::format("encrypted against plain scores: largest difference {:.2e}, rms {:.2e}\n",
-                    encrypted->error_max(), encrypted->error_rms());
+    report.text += fmt::format(
+        "encrypted against plain scores: largest difference {:.2e}, rms {:.2e}; {} "
+        "decisions differ, {} of them not close to the threshold\n",
+        encrypted->error_max(), encrypted->error_rms(), encrypted->decisions_differ(),
+        encrypted->clear_decisions_differ());
   return report;
 }
 

@@ -54,7 +54,8 @@ Result<edge::Recognition> recognise_file(
 
 Result<Report> enroll(const CommonOptions& common, const EnrollOptions& options) {
   BAUTA_TRY(const std::unique_ptr<Deployment> deployment, Deployment::open(common));
-  BAUTA_TRY(const std::unique_ptr<edge::Edge> edge, deployment->open_edge(options.gallery));
+  BAUTA_TRY(const std::unique_ptr<edge::Edge> edge,
+            deployment->open_edge(options.gallery, options.mode));
   std::vector<Bytes> images;
   for (const fs::path& path : options.images) {
     BAUTA_TRY(Bytes image, read_file(path, kMaxImage_bytes));
@@ -95,7 +96,8 @@ Result<Report> erase(const CommonOptions& common, const EraseOptions& options) {
 
 Result<Report> identify(const CommonOptions& common, const IdentifyOptions& options) {
   BAUTA_TRY(const std::unique_ptr<Deployment> deployment, Deployment::open(common));
-  BAUTA_TRY(const std::unique_ptr<edge::Edge> edge, deployment->open_edge(options.gallery));
+  BAUTA_TRY(const std::unique_ptr<edge::Edge> edge,
+            deployment->open_edge(options.gallery, options.mode));
   Report report;
   report.json = Json::array();
   for (const fs::path& path : options.images) {
@@ -122,7 +124,8 @@ Result<Report> identify(const CommonOptions& common, const IdentifyOptions& opti
 
 Result<Report> verify(const CommonOptions& common, const VerifyOptions& options) {
   BAUTA_TRY(const std::unique_ptr<Deployment> deployment, Deployment::open(common));
-  BAUTA_TRY(const std::unique_ptr<edge::Edge> edge, deployment->open_edge(options.gallery));
+  BAUTA_TRY(const std::unique_ptr<edge::Edge> edge,
+            deployment->open_edge(options.gallery, options.mode));
   BAUTA_TRY(const edge::Recognition recognition, recognise_file(options.image, [&](ByteView image) {
               return edge->verify(options.gallery, options.subject, image);
             }));

@@ -24,15 +24,16 @@ TemporaryDirectory::~TemporaryDirectory() {
 }
 
 Result<std::unique_ptr<TemporaryDeployment>> TemporaryDeployment::create(
-    const EdgeSettings& settings) {
+    const EdgeSettings& settings, const std::string& mode, size_t threads) {
   BAUTA_TRY(TemporaryDirectory directory, TemporaryDirectory::create());
   std::unique_ptr<TemporaryDeployment> temporary(new TemporaryDeployment(std::move(directory)));
   CommonOptions options;
+  options.threads = threads;
   options.data = temporary->directory_.path() / "data";
   options.token = temporary->directory_.path() / "token";
   BAUTA_TRY(temporary->deployment_, Deployment::initialise(options, "evaluation", true));
   BAUTA_CHECK(temporary->deployment_->create_gallery(kGallery, settings, "evaluation"));
-  BAUTA_TRY(temporary->edge_, temporary->deployment_->open_edge(kGallery));
+  BAUTA_TRY(temporary->edge_, temporary->deployment_->open_edge(kGallery, mode));
   return temporary;
 }
 

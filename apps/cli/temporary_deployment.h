@@ -27,7 +27,9 @@ class TemporaryDirectory {
 class TemporaryDeployment {
  public:
   // With one empty gallery, kGallery.
-  static Result<std::unique_ptr<TemporaryDeployment>> create(const EdgeSettings& settings);
+  static Result<std::unique_ptr<TemporaryDeployment>> create(const EdgeSettings& settings,
+                                                             const std::string& mode = "template",
+                                                             size_t threads = 0);
 
   static constexpr const char* kGallery = "evaluation";
   edge::Edge& edge() { return *edge_; }

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "circuits/encrypted_network.h"
+#include "circuits/precision.h"
 #include "circuits/test_network.h"
 #include "network/evaluation.h"
 
@@ -97,6 +98,29 @@ TEST(EncryptedNetwork, CiphertextsComputeWhatTheTwinDoes) {
   compare(result, expected);
   compare(encrypted->reference(result.clone(), 0.8), on_twin->reference(expected, 0.8));
   compare(encrypted->probe(result), on_twin->probe(expected));
+}
+
+// The prediction against the error itself.
+TEST(EncryptedNetwork, ErrorIsAsPredicted) {
+  const network::Network network = random_network(kShapes[0]);
+  const Plan plan = *insecure_make_plan(network, 8192);
+  const std::vector<float> maps = random_maps(network);
+  const secret::SecretKey key = fixed_key(plan.ring.parameters(), "image");
+  const ckks::Evaluator evaluator(plan.ring.parameters(), make_keys(plan, key));
+  const auto encrypted = *EncryptedNetwork<ckks::Evaluator>::prepare(plan, network, evaluator);
+  const std::vector<float> expected = network::evaluate(network, maps);
+  double squares = 0;
+  constexpr int kRuns = 4;
+  for (int run = 0; run < kRuns; ++run) {
+    const auto slots = decrypt_slots(
+        key, encrypted.reference(encrypted.run(encrypt(plan, key, packed(plan, network, maps)))));
+    squares += std::pow(
+        distance(template_values(slots, plan.gallery.width(), expected.size()), expected), 2);
+  }
+  const double error = std::sqrt(squares / static_cast<double>(kRuns * expected.size()));
+  const double predicted = predicted_error(plan, network, maps);
+  EXPECT_LT(error, 2 * predicted);
+  EXPECT_GT(error, predicted / 3);
 }
 
 TEST(Plan, IsTheSameForTheSameShape) {

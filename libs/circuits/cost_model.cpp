@@ -55,12 +55,12 @@ Work CostModel::key_switch_products(size_t limbs) const {
 }
 
 Work CostModel::rotate_extended(size_t limbs) const {
-  const auto extended = static_cast<double>(limbs + stage(limbs).special_count);
+  const auto extended = static_cast<double>(extended_limbs(limbs));
   return key_switch_products(limbs) + Work{.moves = 2 * extended + 2 * static_cast<double>(limbs)};
 }
 
 Work CostModel::rotate_extended_again(size_t limbs) const {
-  const auto extended = static_cast<double>(limbs + stage(limbs).special_count);
+  const auto extended = static_cast<double>(extended_limbs(limbs));
   return 0.5 * reduce(limbs) + hoist(limbs) + key_switch_products(limbs) +
          Work{.moves = 5 * extended};
 }
@@ -89,19 +89,26 @@ Work CostModel::rescale(size_t limbs) const {
 }
 
 Work CostModel::periodic_sums(size_t limbs, size_t terms, size_t outputs) const {
-  const auto extended = static_cast<double>(limbs + stage(limbs).special_count);
+  const auto extended = static_cast<double>(extended_limbs(limbs));
   return {.factor_products = 2 * extended * static_cast<double>(terms * outputs)};
 }
 
 Work CostModel::full_sums(size_t limbs, size_t terms, size_t outputs) const {
-  const auto extended = static_cast<double>(limbs + stage(limbs).special_count);
+  const auto extended = static_cast<double>(extended_limbs(limbs));
   return {.key_products = 2 * extended * static_cast<double>(terms * outputs)};
+}
+
+// Of a polynomial of so many limbs, on huge pages where it is large (ring/word_storage.h).
+size_t CostModel::polynomial_bytes(size_t limbs) const {
+  constexpr size_t kHugePageBytes = size_t{2} << 20;
+  const size_t bytes = limbs * ring_.parameters().degree() * sizeof(uint32_t);
+  return bytes < kHugePageBytes ? bytes
+                                : (bytes + kHugePageBytes - 1) / kHugePageBytes * kHugePageBytes;
 }
 
 size_t CostModel::key_bytes(size_t limbs) const {
   const ckks::KeySwitchShape& shape = stage(limbs);
-  return 2 * shape.digits() * (shape.limbs + shape.special_count) * ring_.parameters().degree() *
-         sizeof(uint32_t);
+  return 2 * shape.digits() * polynomial_bytes(shape.limbs + shape.special_count);
 }
 
 size_t CostModel::key_wire_bytes(size_t limbs) const {
@@ -109,7 +116,7 @@ size_t CostModel::key_wire_bytes(size_t limbs) const {
 }
 
 size_t CostModel::extended_bytes(size_t limbs) const {
-  return 2 * (limbs + stage(limbs).special_count) * ring_.parameters().degree() * sizeof(uint32_t);
+  return 2 * polynomial_bytes(extended_limbs(limbs));
 }
 
 namespace {
@@ -141,15 +148,17 @@ PassTimes measure_passes(const ImageRing& ring, ThreadPool& pool) {
   const simd::ModulusConstants& modulus = basis.constants(0);
   const simd::Kernels& kernels = simd::kernels();
   // A thread's limbs: few are used again and again, as in the cache; all in turn, as from memory.
-  constexpr size_t kFew = 16, kAll = 256, kTerms = 16, kOutputs = 8;
+  constexpr size_t kFew = 16, kAll = 256, kTerms = 48, kOutputs = 16, kBlock = 64;
   const size_t stride = degree + 16;
   std::vector<ring::WordStorage> storage;
   for (size_t thread = 0; thread < pool.size(); ++thread) {
     storage.emplace_back(kAll * stride);
     std::fill_n(storage.back().data(), storage.back().size(), 12345u);
   }
-  const auto limb = [&](size_t thread, size_t i) { return storage[thread].data() + i * stride; };
-  const std::vector<uint32_t> weights(kTerms * kOutputs, 54321u);
+  const auto limb = [&](size_t thread, size_t i) {
+    return storage[thread].data() + i % kAll * stride;
+  };
+  const std::vector<uint32_t> weights(degree / kBlock * kTerms * kOutputs, 54321u);
   const ring::Automorphism& turn = ring::Automorphism::get(basis.log_degree(), 5);
 
   PassTimes times;
@@ -165,13 +174,12 @@ PassTimes measure_passes(const ImageRing& ring, ThreadPool& pool) {
                                      degree, modulus);
               }) /
       8;
-  times.move = measure(pool, 8, [&](size_t thread, size_t pass) {
-    turn.apply_evaluation({limb(thread, pass % kFew), degree},
-                          {limb(thread, (pass + 1) % kFew), degree});
+  times.move = measure(pool, 32, [&](size_t thread, size_t pass) {
+    turn.apply_evaluation({limb(thread, 3 * pass), degree}, {limb(thread, 3 * pass + 1), degree});
   });
   // Two digits: four products for a pair of limbs.
   times.key_product =
-      measure(pool, 32,
+      measure(pool, 48,
               [&](size_t thread, size_t pass) {
                 const size_t key = kFew + 4 * pass;
                 const uint32_t* digits[] = {limb(thread, 2), limb(thread, 3)};
@@ -181,21 +189,21 @@ PassTimes measure_passes(const ImageRing& ring, ThreadPool& pool) {
                                            degree, modulus);
               }) /
       4;
-  times.factor_product = measure(pool, 2,
-                                 [&](size_t thread, size_t) {
-                                   constexpr size_t kBlock = 64;
-                                   std::vector<uint32_t*> out(kOutputs);
-                                   std::vector<const uint32_t*> terms(kTerms);
-                                   for (size_t begin = 0; begin < degree; begin += kBlock) {
-                                     for (size_t o = 0; o < kOutputs; ++o)
-                                       out[o] = limb(thread, o) + begin;
-                                     for (size_t t = 0; t < kTerms; ++t)
-                                       terms[t] = limb(thread, kFew + t) + begin;
-                                     kernels.weighted_sums(out.data(), terms.data(), weights.data(),
-                                                           kOutputs, kTerms, kBlock, modulus);
-                                   }
-                                 }) /
-                         (kTerms * kOutputs);
+  times.factor_product =
+      measure(pool, 2,
+              [&](size_t thread, size_t) {
+                std::vector<uint32_t*> out(kOutputs);
+                std::vector<const uint32_t*> terms(kTerms);
+                for (size_t block = 0; block < degree / kBlock; ++block) {
+                  const size_t begin = block * kBlock;
+                  for (size_t o = 0; o < kOutputs; ++o) out[o] = limb(thread, o) + begin;
+                  for (size_t t = 0; t < kTerms; ++t) terms[t] = limb(thread, kFew + t) + begin;
+                  kernels.weighted_sums(out.data(), terms.data(),
+                                        weights.data() + block * kTerms * kOutputs, kOutputs,
+                                        kTerms, kBlock, modulus);
+                }
+              }) /
+      (kTerms * kOutputs);
   return times;
 }
 

@@ -38,8 +38,11 @@ class CostModel {
   size_t key_bytes(size_t limbs) const;
   size_t key_wire_bytes(size_t limbs) const;
   size_t extended_bytes(size_t limbs) const;
+  // With the special moduli.
+  size_t extended_limbs(size_t limbs) const { return limbs + stage(limbs).special_count; }
 
  private:
+  size_t polynomial_bytes(size_t limbs) const;
   const ckks::KeySwitchShape& stage(size_t limbs) const;
   Work key_switch_products(size_t limbs) const;
 

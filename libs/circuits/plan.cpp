@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "circuits/diagonals.h"
+#include "ring/word_storage.h"
 
 namespace bauta::circuits {
 namespace {
@@ -46,11 +47,10 @@ class Planner {
       plan_.steps.push_back(std::move(step));
     }
     plan_.result_scale = scale;
-    const size_t bytes = plan_.key_bytes() + plan_.weight_bytes + plan_.working_bytes;
-    if (bytes > kMaxPlanBytes)
+    if (plan_.bytes() > kMaxPlanBytes)
       return make_error(ErrorCode::invalid_argument,
                         "network {} would take {} MiB of memory encrypted; {} are allowed",
-                        network_.name, bytes >> 20, kMaxPlanBytes >> 20);
+                        network_.name, plan_.bytes() >> 20, kMaxPlanBytes >> 20);
     plan_.digest = digest();
     return {};
   }
@@ -84,7 +84,7 @@ class Planner {
     plan_.plain_products += terms * outputs;
     // A period of factors, twice (ckks/periodic_factors.h), modulo every modulus in use.
     plan_.weight_bytes += terms * outputs * plan_.layout.period() * 2 * sizeof(uint32_t) *
-                          (cost_.extended_bytes(limbs) / limb_pair_bytes());
+                          cost_.extended_limbs(limbs);
     plan_.working_bytes =
         std::max(plan_.working_bytes, (outputs + 4) * cost_.extended_bytes(limbs));
   }
@@ -93,7 +93,7 @@ class Planner {
     step.name = fmt::format("square {}", layer / 2 + 1);
     step.work = cost_.square(step.limbs) + cost_.rescale(step.limbs);
     plan_.keys.insert(key(ckks::KeyUse::kRelinearization, step.limbs));
-    plan_.weight_bytes += step.limbs * limb_pair_bytes() / 2;
+    plan_.weight_bytes += step.limbs * plan_.ring.parameters().degree() * sizeof(uint32_t);
   }
 
   void linear(Step& step) {
@@ -130,8 +130,6 @@ class Planner {
   ckks::KeyUse key(uint32_t element, size_t limbs) const {
     return {element, limbs <= kLinearLimbs ? plan_.ring.stages().back().limbs : plan_.ring.limbs()};
   }
-
-  size_t limb_pair_bytes() const { return 2 * plan_.ring.parameters().degree() * sizeof(uint32_t); }
 
   Digest digest() const {
     ByteWriter writer;
@@ -172,6 +170,10 @@ size_t Plan::key_bytes() const {
   size_t bytes = 0;
   for (const ckks::KeyUse& key : keys) bytes += CostModel(ring).key_bytes(key.limbs);
   return bytes;
+}
+
+size_t Plan::bytes() const {
+  return key_bytes() + weight_bytes + working_bytes + ring::kMaxKeptBytes;
 }
 
 size_t Plan::key_wire_bytes() const {

@@ -40,7 +40,8 @@ struct Plan {
   // Of all of the above: what an encrypted image is made for.
   Digest digest{};
 
-  size_t key_bytes() const;
+  size_t key_bytes() const;  // in memory
+  size_t bytes() const;      // all memory that an evaluation takes
   size_t key_wire_bytes() const;
   // Key switches of whole ciphertexts; of hoisted ones; products with plaintexts.
   size_t rotations = 0, rotations_hoisted = 0, plain_products = 0;

@@ -20,11 +20,10 @@ Digest contract_digest(const EmbeddingContract& contract) {
 Result<std::unique_ptr<Engine>> make_engine(std::string_view name_or_path,
                                             const std::filesystem::path& model_folder) {
   if (name_or_path == "classic") return make_classic_engine();
-  if (name_or_path == "patchnet") {
-    BAUTA_TRY(const auto network, find_model_file("patchnet.bnet", {}, model_folder));
-    return make_patchnet_engine(network);
-  }
-  if (name_or_path.ends_with(".bnet")) return make_patchnet_engine(name_or_path);
+  if (const auto network = patchnet_file(name_or_path, model_folder); network.ok())
+    return make_patchnet_engine(*network);
+  else if (network.error().code != ErrorCode::invalid_argument)
+    return network.error();
   if (!name_or_path.ends_with(".json"))
     return make_error(
         ErrorCode::invalid_argument,
@@ -32,6 +31,15 @@ Result<std::unique_ptr<Engine>> make_engine(std::string_view name_or_path,
         "description (.json) or of a patch network (.bnet).",
         name_or_path);
   return make_onnx_engine(name_or_path, model_folder);
+}
+
+Result<std::filesystem::path> patchnet_file(std::string_view name_or_path,
+                                            const std::filesystem::path& model_folder) {
+  if (name_or_path == "patchnet") return find_model_file("patchnet.bnet", {}, model_folder);
+  if (name_or_path.ends_with(".bnet")) return std::filesystem::path(name_or_path);
+  return make_error(ErrorCode::invalid_argument,
+                    "The engine '{}' is no patch network, so it does not run on encrypted images.",
+                    name_or_path);
 }
 
 Status normalise(Embedding& embedding) {

@@ -67,6 +67,12 @@ Result<std::unique_ptr<Engine>> make_engine(
     std::string_view name_or_path,
     const std::filesystem::path& model_folder = default_model_folder());
 
+// The file of the patch network that an engine's name or path means. Error invalid_argument: it
+// means another engine, which does not run on encrypted images.
+Result<std::filesystem::path> patchnet_file(
+    std::string_view name_or_path,
+    const std::filesystem::path& model_folder = default_model_folder());
+
 // Scales to unit norm. Error internal: zero or not finite.
 Status normalise(Embedding& embedding);
 

@@ -12,8 +12,9 @@ namespace bauta::network {
 // Precondition: rgb.size() == kFaceSide * kFaceSide * 3.
 std::vector<float> input_maps(ByteView rgb, const InputGeometry& geometry);
 
-// Called with the index of each layer and its output maps, in order.
-using LayerObserver = std::function<void(size_t layer, std::span<const float> output)>;
+// Called with the index of each layer and its output maps, in order; what it changes in them, the
+// next layer sees.
+using LayerObserver = std::function<void(size_t layer, std::span<float> output)>;
 
 // The embedding of input maps, not normalised. The same on every machine with IEEE arithmetic up to
 // the compiler's contractions. Thread-safe.

@@ -58,8 +58,6 @@ class FreeBuffers {
   }
 
  private:
-  static constexpr size_t kMaxKeptBytes = size_t{256} << 20;
-
   std::mutex mutex_;
   std::map<size_t, std::vector<uint32_t*>> buffers_;
   size_t kept_bytes_ = 0;

@@ -7,9 +7,12 @@
 
 namespace bauta::ring {
 
+// Of released memory that is kept.
+inline constexpr size_t kMaxKeptBytes = size_t{256} << 20;
+
 // A fixed number of uninitialised words, 64-byte aligned; 2 MiB and more stand on huge pages where
-// the system gives them. Released memory is kept for the next of its size, up to 256 MiB in the
-// process. Movable, not copyable. Thread-safe. Stops the process when memory runs out.
+// the system gives them. Released memory is kept for the next of its size, up to kMaxKeptBytes in
+// the process. Movable, not copyable. Thread-safe. Stops the process when memory runs out.
 class WordStorage {
  public:
   WordStorage() = default;

@@ -14,6 +14,19 @@ using Clock = std::chrono::steady_clock;
 
 constexpr size_t kMaxRelinearizationKey_bytes = size_t{16} << 20;
 
+// Lengths are measured of templates that are this much shorter than the embedding, since longer
+// ones than 1.04 are no templates; embeddings of 0.5 to 1.5 times the usual length are taken.
+constexpr double kMeasuringLength = 1.5;
+constexpr double kMeasuringTolerance = 0.9;
+// What the rounding of a measured norm leaves of a squared norm's distance from 1.
+constexpr double kImageTolerance = 0.07;
+
+// What the ticket of an IdentifyRequest or a VerifyRequest is for.
+template <typename Request>
+const std::string& sent(const Request& request) {
+  return request.image().empty() ? request.probe() : request.image();
+}
+
 uint64_t microseconds_since(Clock::time_point start) {
   return static_cast<uint64_t>(
       std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - start).count());
@@ -71,6 +84,7 @@ Status AuthServer::admit_edge(const std::string& key_id, const std::string& edge
 Status AuthServer::revoke_edge(const std::string& key_id, const std::string& edge_id) {
   std::lock_guard lock(mutex_);
   BAUTA_CHECK(catalogue_.revoke_edge(key_id, edge_id));
+  BAUTA_CHECK(image_mode_.revoke_edge(key_id, edge_id));
   loaded_.clear();  // and with them the switching keys in memory
   return {};
 }
@@ -78,6 +92,7 @@ Status AuthServer::revoke_edge(const std::string& key_id, const std::string& edg
 Status AuthServer::forget_key(const std::string& key_id) {
   std::lock_guard lock(mutex_);
   loaded_.clear();
+  image_mode_.forget();
   std::error_code failed;
   std::vector<fs::path> files;
   for (const auto& entry : fs::directory_iterator(directory_ / "keys", failed))
@@ -106,6 +121,11 @@ Result<std::shared_ptr<match::EvaluationKeys>> AuthServer::open_keys(
   BAUTA_TRY(const Bytes relinearization,
             read_file(files.relinearization, kMaxRelinearizationKey_bytes));
   return match::EvaluationKeys::open(parameters, files.galois, relinearization);
+}
+
+Status AuthServer::add_network(ByteView file) {
+  std::lock_guard lock(mutex_);
+  return image_mode_.add_network(file);
 }
 
 // --- Galleries
@@ -238,6 +258,14 @@ Result<v1::EnrolReply> AuthServer::enrol(const v1::EnrolRequest& request) {
     admitted.push_back(std::move(stored));
   }
   BAUTA_CHECK(admit_references(*gallery, request.edge_id(), admitted));
+  std::vector<match::StoredReference> from_images;
+  for (const std::string& image : request.images()) {
+    BAUTA_TRY(const Extracted extracted, extract(*gallery, request.edge_id(), as_bytes(image)));
+    from_images.push_back(extracted.extractor->reference(extracted.features, extracted.length));
+    originals.push_back(
+        match::serialize_stored_reference(gallery->keys->parameters(), from_images.back()));
+  }
+  BAUTA_CHECK(admit_references(*gallery, request.edge_id(), from_images, kImageTolerance));
   BAUTA_TRY(const std::vector<store::Reference> references,
             catalogue_.enrol(gallery->row, request.subject(), originals,
                              request.add() ? store::IfEnrolled::add : store::IfEnrolled::refuse));
@@ -248,22 +276,71 @@ Result<v1::EnrolReply> AuthServer::enrol(const v1::EnrolRequest& request) {
 }
 
 Status AuthServer::admit_references(const Loaded& gallery, const std::string& edge_id,
-                                    std::span<const match::StoredReference> references) {
-  v1::AdmitRequest request;
-  request.set_key_id(gallery.row.key_id);
-  request.set_dimension(gallery.row.dimension);
-  *request.mutable_origin() = origin_of(gallery.row.name, edge_id, gallery.contract);
-  for (const match::StoredReference& reference : references) {
-    BAUTA_TRY(const match::Admission admission, match::make_admission(*gallery.keys, reference));
-    request.add_admissions(
-        std::string(as_text(match::serialize_admission(gallery.keys->parameters(), admission))));
-  }
-  BAUTA_TRY(const v1::AdmitReply reply, keys_.admit(request));
+                                    std::span<const match::StoredReference> references,
+                                    double tolerance) {
+  if (references.empty()) return {};
+  v1::Origin origin = origin_of(gallery.row.name, edge_id, gallery.contract);
+  origin.set_norm_tolerance(std::max(origin.norm_tolerance(), tolerance));
+  BAUTA_TRY(const v1::AdmitReply reply, admit(gallery, origin, references));
   for (int i = 0; i < reply.admitted_size(); ++i)
     if (!reply.admitted(i).admitted())
       return make_error(ErrorCode::refused, "reference {} of {} from edge {} is refused: {}", i + 1,
                         references.size(), edge_id, reply.admitted(i).reason());
   return {};
+}
+
+Result<v1::AdmitReply> AuthServer::admit(const Loaded& gallery, const v1::Origin& origin,
+                                         std::span<const match::StoredReference> references) {
+  v1::AdmitRequest request;
+  request.set_key_id(gallery.row.key_id);
+  request.set_dimension(gallery.row.dimension);
+  *request.mutable_origin() = origin;
+  for (const match::StoredReference& reference : references) {
+    BAUTA_TRY(const match::Admission admission, match::make_admission(*gallery.keys, reference));
+    request.add_admissions(
+        std::string(as_text(match::serialize_admission(gallery.keys->parameters(), admission))));
+  }
+  return keys_.admit(request);
+}
+
+// --- Encrypted images
+
+Result<double> AuthServer::measured_length(const Loaded& gallery, const std::string& edge_id,
+                                           const circuits::FeatureExtractor& extractor,
+                                           const circuits::Features& features) {
+  v1::Origin origin = origin_of(gallery.row.name, edge_id, gallery.contract);
+  origin.set_norm_tolerance(kMeasuringTolerance);
+  origin.set_norm_reported(true);
+  const match::StoredReference shortened = extractor.reference(features, kMeasuringLength);
+  BAUTA_TRY(const v1::AdmitReply reply, admit(gallery, origin, {&shortened, 1}));
+  if (reply.admitted_size() != 1 || !reply.admitted(0).admitted())
+    return make_error(ErrorCode::refused,
+                      "the encrypted picture is too unlike a face for the network {}; take another",
+                      gallery.contract.engine());
+  return reply.admitted(0).norm() * kMeasuringLength;
+}
+
+Result<AuthServer::Extracted> AuthServer::extract(const Loaded& gallery, const std::string& edge_id,
+                                                  ByteView image) {
+  BAUTA_TRY(const circuits::FeatureExtractor* const extractor,
+            image_mode_.open(gallery.row.key_id, gallery.contract, edge_id));
+  BAUTA_CHECK(
+      ckks::check_key_id("image key set", extractor->gallery_key_id(), gallery.keys->key_id()));
+  BAUTA_TRY(circuits::Features features, extractor->extract(image));
+  BAUTA_TRY(const double length, measured_length(gallery, edge_id, *extractor, features));
+  return Extracted{extractor, std::move(features), length};
+}
+
+template <typename Request>
+Result<match::SwitchedProbe> AuthServer::probe_of(const Request& request, const Loaded& gallery,
+                                                  v1::Timings& timings) {
+  if (request.image().empty()) return gallery.keys->admit_probe(as_bytes(request.probe()));
+  const auto start = Clock::now();
+  BAUTA_TRY(const Extracted extracted,
+            extract(gallery, request.edge_id(), as_bytes(request.image())));
+  match::SwitchedProbe probe = extracted.extractor->probe(extracted.features, extracted.length);
+  timings.set_extract_us(microseconds_since(start));
+  return probe;
 }
 
 Result<v1::EraseReply> AuthServer::erase(const v1::EraseRequest& request) {
@@ -311,10 +388,13 @@ Result<v1::DecideRequest> AuthServer::decide_request(const Loaded& gallery, cons
   BAUTA_TRY(const match::Admission admission, match::make_admission(*gallery.keys, probe));
   v1::DecideRequest request;
   *request.mutable_ticket() = asked.ticket();
-  request.set_probe_digest(std::string(as_text(sha256(as_bytes(asked.probe())))));
+  request.set_probe_digest(std::string(as_text(sha256(as_bytes(sent(asked))))));
   request.set_key_id(gallery.row.key_id);
   request.set_dimension(gallery.row.dimension);
   *request.mutable_origin() = origin_of(gallery.row.name, asked.edge_id(), gallery.contract);
+  if (!asked.image().empty())
+    request.mutable_origin()->set_norm_tolerance(
+        std::max(gallery.contract.norm_tolerance(), kImageTolerance));
   request.set_admission(std::string(as_text(match::serialize_admission(parameters, admission))));
   request.set_scores(std::string(as_text(match::serialize_score_request(parameters, scores))));
   return request;
@@ -325,10 +405,10 @@ Result<v1::IdentifyReply> AuthServer::identify(const v1::IdentifyRequest& reques
   BAUTA_TRY(Loaded* const gallery,
             load_for(request.gallery(), request.contract(), request.edge_id()));
   BAUTA_CHECK(gallery->references->prepare());
-  const auto start = Clock::now();
-  BAUTA_TRY(const match::SwitchedProbe probe,
-            gallery->keys->admit_probe(as_bytes(request.probe())));
   v1::IdentifyReply reply;
+  BAUTA_TRY(const match::SwitchedProbe probe,
+            probe_of(request, *gallery, *reply.mutable_timings()));
+  const auto start = Clock::now();
   reply.set_decision(v1::DECISION_REJECTED);
   if (gallery->references->references() > 0) {
     BAUTA_TRY(const match::Search search, gallery->references->search(probe));
@@ -361,9 +441,10 @@ Result<v1::VerifyReply> AuthServer::verify(const v1::VerifyRequest& request) {
             load_for(request.gallery(), request.contract(), request.edge_id()));
   const match::Parameters& parameters = gallery->keys->parameters();
   BAUTA_TRY(const store::Subject subject, catalogue_.find_subject(gallery->row, request.subject()));
-  const auto start = Clock::now();
+  v1::VerifyReply reply;
   BAUTA_TRY(const match::SwitchedProbe probe,
-            gallery->keys->admit_probe(as_bytes(request.probe())));
+            probe_of(request, *gallery, *reply.mutable_timings()));
+  const auto start = Clock::now();
   match::ScoreRequest scores;
   for (const store::Reference& reference : subject.references) {
     BAUTA_TRY(const Bytes original, catalogue_.read_original(gallery->row, reference.id));
@@ -378,7 +459,6 @@ Result<v1::VerifyReply> AuthServer::verify(const v1::VerifyRequest& request) {
   BAUTA_TRY(v1::DecideRequest decide, decide_request(*gallery, request, probe, scores));
   decide.set_verification(true);
   decide.set_threshold(gallery->contract.threshold_verify());
-  v1::VerifyReply reply;
   reply.mutable_timings()->set_match_us(microseconds_since(start));
   const auto sent = Clock::now();
   BAUTA_TRY(const v1::DecideReply decided, keys_.decide(decide));

@@ -10,6 +10,7 @@
 
 #include "base/thread_pool.h"
 #include "match/gallery.h"
+#include "services/auth/image_mode.h"
 #include "services/services.h"
 #include "store/catalogue.h"
 
@@ -39,6 +40,10 @@ class AuthServer final : public AuthService {
 
   // Deletes every public key of a key that is destroyed, also one that switches from it to another.
   Status forget_key(const std::string& key_id);
+
+  // Keeps a network (a .bnet file), so that galleries of its engine take encrypted images too.
+  // Errors: those of network::parse_network and circuits::make_plan.
+  Status add_network(ByteView file);
 
   Result<v1::Gallery> create_gallery(const v1::CreateGalleryRequest& request) override;
   Result<v1::ListGalleriesReply> list_galleries(const v1::ListGalleriesRequest& request) override;
@@ -72,6 +77,7 @@ class AuthServer final : public AuthService {
         catalogue_(std::move(catalogue)),
         keys_(keys),
         threads_(threads),
+        image_mode_(directory_, catalogue_, keys_, threads_),
         admission_(admission) {}
 
   // The gallery with everything that the catalogue holds of it by now.
@@ -84,9 +90,29 @@ class AuthServer final : public AuthService {
   Result<std::shared_ptr<match::EvaluationKeys>> open_keys(const std::string& key_id,
                                                            const match::Parameters& parameters);
   Result<v1::Gallery> describe(const store::Gallery& row);
-  // Asks the key service whether each is a template. Error refused, saying which is not and why.
+  // Asks the key service whether each is a template, whose squared norm may lie further than the
+  // contract says from 1 by `tolerance`, if that is not 0. Error refused, saying which is not and
+  // why.
   Status admit_references(const Loaded& gallery, const std::string& edge_id,
-                          std::span<const match::StoredReference> references);
+                          std::span<const match::StoredReference> references, double tolerance = 0);
+  // What admit_references and measured_length ask.
+  Result<v1::AdmitReply> admit(const Loaded& gallery, const v1::Origin& origin,
+                               std::span<const match::StoredReference> references);
+  // Of an embedding that only the key service can read. Errors: refused.
+  Result<double> measured_length(const Loaded& gallery, const std::string& edge_id,
+                                 const circuits::FeatureExtractor& extractor,
+                                 const circuits::Features& features);
+  // The embedding in an encrypted image, and its length.
+  struct Extracted {
+    const circuits::FeatureExtractor* extractor;
+    circuits::Features features;
+    double length;
+  };
+  Result<Extracted> extract(const Loaded& gallery, const std::string& edge_id, ByteView image);
+  // The probe of an IdentifyRequest or a VerifyRequest, as a template or out of an image.
+  template <typename Request>
+  Result<match::SwitchedProbe> probe_of(const Request& request, const Loaded& gallery,
+                                        v1::Timings& timings);
   // The request for a decision on the scores of an admitted probe.
   template <typename Request>
   Result<v1::DecideRequest> decide_request(const Loaded& gallery, const Request& asked,
@@ -99,6 +125,7 @@ class AuthServer final : public AuthService {
   store::Catalogue catalogue_;
   KeyService& keys_;
   ThreadPool threads_;
+  ImageMode image_mode_;
   const Admission admission_;
   std::mutex mutex_;  // guards loaded_ and what it points to
   std::map<std::string, std::unique_ptr<Loaded>> loaded_;

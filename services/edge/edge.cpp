@@ -2,8 +2,10 @@
 
 #include <chrono>
 
+#include "circuits/image_ciphertext.h"
 #include "match/template_ciphertext.h"
 #include "match/template_codec.h"
+#include "network/evaluation.h"
 #include "secret/encryption.h"
 
 namespace bauta::edge {
@@ -46,7 +48,14 @@ Recognition to_recognition(const v1::VerifyReply& reply) {
   return recognition;
 }
 
+// What a ticket is for.
+template <typename Request>
+const std::string& sent(const Request& request) {
+  return request.image().empty() ? request.probe() : request.image();
+}
+
 void add_timings(const v1::Timings& from, Timings& to) {
+  if (from.extract_us() > 0) to.extract = static_cast<double>(from.extract_us()) / 1000;
   to.match = static_cast<double>(from.match_us()) / 1000;
   to.decide = static_cast<double>(from.decide_us()) / 1000;
 }
@@ -90,10 +99,22 @@ Result<std::unique_ptr<Edge>> Edge::create(std::string edge_id, const SecretByte
                                         std::move(parameters), auth));
 }
 
-// --- Image to embedding to ciphertext
+// --- Image to ciphertext
 
-Result<std::optional<face::Embedding>> Edge::extract(ByteView image, Timings& timings,
-                                                     std::string& reason) const {
+Status Edge::send_images(const network::Network& network, const SecretBytes& seed) {
+  if (as_text(network.digest) != contract_.model_digest())
+    return make_error(ErrorCode::mismatch, "the network {} is not the one of engine {}",
+                      network.name, contract_.engine());
+  BAUTA_TRY(circuits::Plan plan, circuits::make_plan(network));
+  BAUTA_TRY(secret::SecretKey key,
+            secret::SecretKey::expand(plan.ring.parameters(), seed,
+                                      edge_image_purpose(plan.ring.levels())));
+  image_sender_.emplace(ImageSender{network.input, std::move(plan), std::move(key)});
+  return {};
+}
+
+Result<std::optional<face::AlignedFace>> Edge::find_face(ByteView image, Timings& timings,
+                                                         std::string& reason) const {
   const auto start = Clock::now();
   const Result<face::FaceOutcome> outcome = face::find_face(image, *detector_);
   timings.detect_align = milliseconds_since(start);
@@ -102,16 +123,26 @@ Result<std::optional<face::Embedding>> Edge::extract(ByteView image, Timings& ti
     // ours.
     if (outcome.error().code != ErrorCode::invalid_argument) return outcome.error();
     reason = outcome.error().message;
-    return std::optional<face::Embedding>();
+    return std::optional<face::AlignedFace>();
   }
   if (const face::Refusal* refusal = outcome->refusal(); refusal != nullptr) {
     reason = refusal->message;
-    return std::optional<face::Embedding>();
+    return std::optional<face::AlignedFace>();
   }
-  const auto aligned = Clock::now();
-  BAUTA_TRY(face::Embedding embedding, engine_->extract(outcome->face()->aligned));
-  timings.extract = milliseconds_since(aligned);
-  return std::optional<face::Embedding>(std::move(embedding));
+  return std::optional<face::AlignedFace>(outcome->face()->aligned);
+}
+
+Result<std::string> Edge::encrypt_image(const face::AlignedFace& face, Timings& timings) const {
+  const auto start = Clock::now();
+  const ImageSender& sender = *image_sender_;
+  const std::vector<float> maps = network::input_maps(face.image.rgb, sender.geometry);
+  BAUTA_TRY(const ckks::Message message,
+            circuits::encode_image(sender.plan, sender.geometry, maps));
+  BAUTA_TRY(const ckks::SeededCiphertext ciphertext,
+            secret::encrypt(sender.key, message, sender.plan.ring.limbs()));
+  std::string bytes(as_text(circuits::serialize_image(sender.plan, ciphertext)));
+  timings.encrypt = milliseconds_since(start);
+  return bytes;
 }
 
 Result<std::string> Edge::encrypt_probe(const face::Embedding& embedding, Timings& timings) const {
@@ -141,39 +172,59 @@ Result<std::string> Edge::encrypt_reference(const face::Embedding& embedding) co
 
 // --- Requests
 
-Result<Enrolment> Edge::enroll(const std::string& gallery, const std::string& subject,
-                               std::span<const Bytes> images, bool add) {
-  Enrolment enrolment;
+v1::EnrolRequest Edge::enrol_request(const std::string& gallery, const std::string& subject) const {
   v1::EnrolRequest request;
-  for (size_t i = 0; i < images.size(); ++i) {
-    Timings timings;
-    std::string reason;
-    BAUTA_TRY(std::optional<face::Embedding> embedding, extract(images[i], timings, reason));
-    if (!embedding) {
-      enrolment.refused.push_back({i, std::move(reason)});
-      continue;
-    }
-    const WipedEmbedding wiped(std::move(*embedding));
-    BAUTA_TRY(*request.add_references(), encrypt_reference(wiped.values()));
-  }
-  if (request.references().empty()) return enrolment;
   request.set_gallery(gallery);
   request.set_subject(subject);
   request.set_edge_id(edge_id_);
   *request.mutable_contract() = contract_;
+  return request;
+}
+
+Status Edge::add_reference(const face::AlignedFace& face, v1::EnrolRequest& request) const {
+  if (image_sender_) {
+    Timings timings;
+    BAUTA_TRY(*request.add_images(), encrypt_image(face, timings));
+    return {};
+  }
+  BAUTA_TRY(face::Embedding embedding, engine_->extract(face));
+  const WipedEmbedding wiped(std::move(embedding));
+  BAUTA_TRY(*request.add_references(), encrypt_reference(wiped.values()));
+  return {};
+}
+
+Result<Enrolment> Edge::enroll(const std::string& gallery, const std::string& subject,
+                               std::span<const Bytes> images, bool add) {
+  Enrolment enrolment;
+  v1::EnrolRequest request = enrol_request(gallery, subject);
   request.set_add(add);
+  for (size_t i = 0; i < images.size(); ++i) {
+    Timings timings;
+    std::string reason;
+    BAUTA_TRY(const std::optional<face::AlignedFace> face, find_face(images[i], timings, reason));
+    if (!face) {
+      enrolment.refused.push_back({i, std::move(reason)});
+      continue;
+    }
+    BAUTA_CHECK(add_reference(*face, request));
+  }
+  if (request.references().empty() && request.images().empty()) return enrolment;
   BAUTA_TRY(const v1::EnrolReply reply, auth_.enrol(request));
   enrolment.reference_ids.assign(reply.reference_ids().begin(), reply.reference_ids().end());
   return enrolment;
 }
 
 Result<Enrolment> Edge::enroll(const std::string& gallery, const std::string& subject,
+                               const face::AlignedFace& face) {
+  v1::EnrolRequest request = enrol_request(gallery, subject);
+  BAUTA_CHECK(add_reference(face, request));
+  BAUTA_TRY(const v1::EnrolReply reply, auth_.enrol(request));
+  return Enrolment{{reply.reference_ids().begin(), reply.reference_ids().end()}, {}};
+}
+
+Result<Enrolment> Edge::enroll(const std::string& gallery, const std::string& subject,
                                std::span<const face::Embedding> embeddings) {
-  v1::EnrolRequest request;
-  request.set_gallery(gallery);
-  request.set_subject(subject);
-  request.set_edge_id(edge_id_);
-  *request.mutable_contract() = contract_;
+  v1::EnrolRequest request = enrol_request(gallery, subject);
   for (const face::Embedding& embedding : embeddings) {
     BAUTA_TRY(*request.add_references(), encrypt_reference(embedding));
   }
@@ -181,15 +232,35 @@ Result<Enrolment> Edge::enroll(const std::string& gallery, const std::string& su
   return Enrolment{{reply.reference_ids().begin(), reply.reference_ids().end()}, {}};
 }
 
-Result<Recognition> Edge::identify(const std::string& gallery, const face::Embedding& probe) {
+template <typename Request>
+Status Edge::put_probe(const face::Embedding& embedding, Request& request, Timings& timings) const {
+  BAUTA_TRY(*request.mutable_probe(), encrypt_probe(embedding, timings));
+  return {};
+}
+
+template <typename Request>
+Status Edge::put_probe(const face::AlignedFace& face, Request& request, Timings& timings) const {
+  if (image_sender_) {
+    BAUTA_TRY(*request.mutable_image(), encrypt_image(face, timings));
+    return {};
+  }
+  const auto start = Clock::now();
+  BAUTA_TRY(face::Embedding embedding, engine_->extract(face));
+  timings.extract = milliseconds_since(start);
+  const WipedEmbedding wiped(std::move(embedding));
+  return put_probe(wiped.values(), request, timings);
+}
+
+template <typename Probe>
+Result<Recognition> Edge::ask_identify(const std::string& gallery, const Probe& probe) {
   Timings timings;
   const auto start = Clock::now();
   v1::IdentifyRequest request;
   request.set_gallery(gallery);
   request.set_edge_id(edge_id_);
   *request.mutable_contract() = contract_;
-  BAUTA_TRY(*request.mutable_probe(), encrypt_probe(probe, timings));
-  BAUTA_TRY(*request.mutable_ticket(), sign_ticket(gallery, false, request.probe()));
+  BAUTA_CHECK(put_probe(probe, request, timings));
+  BAUTA_TRY(*request.mutable_ticket(), sign_ticket(gallery, false, sent(request)));
   BAUTA_TRY(const v1::IdentifyReply reply, auth_.identify(request));
   add_timings(reply.timings(), timings);
   timings.total = milliseconds_since(start);
@@ -198,8 +269,9 @@ Result<Recognition> Edge::identify(const std::string& gallery, const face::Embed
   return recognition;
 }
 
-Result<Recognition> Edge::verify(const std::string& gallery, const std::string& subject,
-                                 const face::Embedding& probe) {
+template <typename Probe>
+Result<Recognition> Edge::ask_verify(const std::string& gallery, const std::string& subject,
+                                     const Probe& probe) {
   Timings timings;
   const auto start = Clock::now();
   v1::VerifyRequest request;
@@ -207,8 +279,8 @@ Result<Recognition> Edge::verify(const std::string& gallery, const std::string& 
   request.set_subject(subject);
   request.set_edge_id(edge_id_);
   *request.mutable_contract() = contract_;
-  BAUTA_TRY(*request.mutable_probe(), encrypt_probe(probe, timings));
-  BAUTA_TRY(*request.mutable_ticket(), sign_ticket(gallery, true, request.probe()));
+  BAUTA_CHECK(put_probe(probe, request, timings));
+  BAUTA_TRY(*request.mutable_ticket(), sign_ticket(gallery, true, sent(request)));
   BAUTA_TRY(const v1::VerifyReply reply, auth_.verify(request));
   add_timings(reply.timings(), timings);
   timings.total = milliseconds_since(start);
@@ -218,32 +290,45 @@ Result<Recognition> Edge::verify(const std::string& gallery, const std::string& 
   return recognition;
 }
 
-Result<Recognition> Edge::recognise(ByteView image, const Request& request) {
+Result<Recognition> Edge::identify(const std::string& gallery, const face::Embedding& probe) {
+  return ask_identify(gallery, probe);
+}
+
+Result<Recognition> Edge::verify(const std::string& gallery, const std::string& subject,
+                                 const face::Embedding& probe) {
+  return ask_verify(gallery, subject, probe);
+}
+
+Result<Recognition> Edge::verify(const std::string& gallery, const std::string& subject,
+                                 const face::AlignedFace& probe) {
+  return ask_verify(gallery, subject, probe);
+}
+
+Result<Recognition> Edge::recognise(ByteView image, const Ask& ask) {
   const auto start = Clock::now();
   Timings timings;
   Recognition refused;
-  BAUTA_TRY(std::optional<face::Embedding> embedding, extract(image, timings, refused.reason));
-  if (!embedding) {
+  BAUTA_TRY(const std::optional<face::AlignedFace> face, find_face(image, timings, refused.reason));
+  if (!face) {
     timings.total = milliseconds_since(start);
     refused.timings = timings;
     return refused;
   }
-  const WipedEmbedding wiped(std::move(*embedding));
-  BAUTA_TRY(Recognition recognition, request(wiped.values()));
+  BAUTA_TRY(Recognition recognition, ask(*face));
   recognition.timings.detect_align = timings.detect_align;
-  recognition.timings.extract = timings.extract;
   recognition.timings.total = milliseconds_since(start);
   return recognition;
 }
 
 Result<Recognition> Edge::identify(const std::string& gallery, ByteView image) {
-  return recognise(image, [&](const face::Embedding& probe) { return identify(gallery, probe); });
+  return recognise(image,
+                   [&](const face::AlignedFace& probe) { return ask_identify(gallery, probe); });
 }
 
 Result<Recognition> Edge::verify(const std::string& gallery, const std::string& subject,
                                  ByteView image) {
-  return recognise(image,
-                   [&](const face::Embedding& probe) { return verify(gallery, subject, probe); });
+  return recognise(
+      image, [&](const face::AlignedFace& probe) { return ask_verify(gallery, subject, probe); });
 }
 
 }  // namespace bauta::edge

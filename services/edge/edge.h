@@ -1,5 +1,6 @@
-// The edge: turns the image in front of it into an encrypted template, sends that, and forgets the
-// rest. The only party that sees a face; it holds its own edge key and no tenant's.
+// The edge: turns the image in front of it into an encrypted template, or encrypts the image
+// itself, sends that, and forgets the rest. The only party that sees a face; it holds its own edge
+// key and no tenant's.
 #pragma once
 
 #include <functional>
@@ -9,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "circuits/plan.h"
 #include "face/engine.h"
 #include "face/pipeline.h"
 #include "match/parameters.h"
@@ -21,7 +23,7 @@ namespace bauta::edge {
 // Milliseconds, under the names of the JSON answers.
 struct Timings {
   double detect_align = 0;  // decoding and quality included
-  double extract = 0;
+  double extract = 0;       // in image mode at the authentication server
   double encrypt = 0;
   double match = 0;   // at the authentication server
   double decide = 0;  // at the key service, asked by the authentication server
@@ -57,6 +59,11 @@ class Edge {
                                               std::unique_ptr<face::Detector> detector,
                                               AuthService& auth);
 
+  // Image mode: from now on, the encrypted image is sent in place of a template, and the
+  // authentication server extracts the features. `seed` is create()'s. Error mismatch: another
+  // network than the engine's; those of circuits::make_plan.
+  Status send_images(const network::Network& network, const SecretBytes& seed);
+
   // One reference per usable image, all in one durable step. When no image can be used nothing is
   // enrolled and reference_ids is empty. Errors: those of the authentication server.
   Result<Enrolment> enroll(const std::string& gallery, const std::string& subject,
@@ -65,7 +72,13 @@ class Edge {
   Result<Recognition> verify(const std::string& gallery, const std::string& subject,
                              ByteView image);
 
-  // The same from embeddings of this edge's engine.
+  // The same from faces that are aligned already.
+  Result<Enrolment> enroll(const std::string& gallery, const std::string& subject,
+                           const face::AlignedFace& face);
+  Result<Recognition> verify(const std::string& gallery, const std::string& subject,
+                             const face::AlignedFace& probe);
+
+  // The same from embeddings of this edge's engine, whatever the mode.
   Result<Enrolment> enroll(const std::string& gallery, const std::string& subject,
                            std::span<const face::Embedding> embeddings);
   Result<Recognition> identify(const std::string& gallery, const face::Embedding& probe);
@@ -79,12 +92,34 @@ class Edge {
        std::unique_ptr<face::Engine> engine, std::unique_ptr<face::Detector> detector,
        match::Parameters parameters, AuthService& auth);
 
-  // The embedding of the one face in the image; or nothing, and `reason`.
-  Result<std::optional<face::Embedding>> extract(ByteView image, Timings& timings,
-                                                 std::string& reason) const;
-  // extract(), then the request with the embedding; the embedding is wiped in any case.
-  using Request = std::function<Result<Recognition>(const face::Embedding&)>;
-  Result<Recognition> recognise(ByteView image, const Request& request);
+  struct ImageSender {
+    network::InputGeometry geometry;
+    circuits::Plan plan;
+    secret::SecretKey key;
+  };
+
+  // The one face in the image; or nothing, and `reason`.
+  Result<std::optional<face::AlignedFace>> find_face(ByteView image, Timings& timings,
+                                                     std::string& reason) const;
+  // find_face(), then the request with the face.
+  using Ask = std::function<Result<Recognition>(const face::AlignedFace&)>;
+  Result<Recognition> recognise(ByteView image, const Ask& ask);
+
+  // Into a request, by mode.
+  Status add_reference(const face::AlignedFace& face, v1::EnrolRequest& request) const;
+  template <typename Request>
+  Status put_probe(const face::AlignedFace& face, Request& request, Timings& timings) const;
+  template <typename Request>
+  Status put_probe(const face::Embedding& embedding, Request& request, Timings& timings) const;
+  v1::EnrolRequest enrol_request(const std::string& gallery, const std::string& subject) const;
+  // Probe: what put_probe takes.
+  template <typename Probe>
+  Result<Recognition> ask_identify(const std::string& gallery, const Probe& probe);
+  template <typename Probe>
+  Result<Recognition> ask_verify(const std::string& gallery, const std::string& subject,
+                                 const Probe& probe);
+
+  Result<std::string> encrypt_image(const face::AlignedFace& face, Timings& timings) const;
   Result<std::string> encrypt_probe(const face::Embedding& embedding, Timings& timings) const;
   // For one decision on the probe as it is sent.
   Result<v1::Ticket> sign_ticket(const std::string& gallery, bool verification,
@@ -99,6 +134,7 @@ class Edge {
   match::Parameters parameters_;
   AuthService& auth_;
   v1::EmbeddingContract contract_;
+  std::optional<ImageSender> image_sender_;
 };
 
 // The engine's contract in the form that travels.

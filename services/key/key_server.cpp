@@ -9,6 +9,7 @@
 #include "match/scores.h"
 #include "secret/encryption.h"
 #include "secret/key_generation.h"
+#include "services/key/image_keys.h"
 
 namespace bauta::key {
 namespace {
@@ -17,7 +18,7 @@ using Clock = std::chrono::steady_clock;
 
 // Scores that leave for evaluation are rounded to this many steps per unit.
 constexpr double kEvaluationSteps = 1e6;
-constexpr double kNormSteps = 16;
+constexpr double kNormSteps = 64;
 
 constexpr int kMaxAdmissions = 256;
 constexpr size_t kMaxName_bytes = 128;
@@ -215,6 +216,13 @@ Result<v1::EdgeSwitchingKey> KeyServer::get_edge_switching_key(
   v1::EdgeSwitchingKey reply;
   reply.set_key(std::string(as_text(ckks::serialize(parameters.ring(), key))));
   return reply;
+}
+
+Result<v1::ImageKeys> KeyServer::get_image_keys(const v1::GetImageKeysRequest& request) {
+  BAUTA_TRY(const keys::KeyId id, parse_key_id(request.key_id()));
+  BAUTA_TRY(const match::Parameters parameters, match::Parameters::create(request.dimension()));
+  BAUTA_TRY(const secret::SecretKey gallery_key, derive_tenant_key(id, parameters));
+  return make_image_keys(*store_, id, gallery_key, request);
 }
 
 // --- Admission and decisions

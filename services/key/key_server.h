@@ -42,6 +42,7 @@ class KeyServer final : public KeyService {
       const v1::GetEvaluationKeysRequest& request) override;
   Result<v1::EdgeSwitchingKey> get_edge_switching_key(
       const v1::GetEdgeSwitchingKeyRequest& request) override;
+  Result<v1::ImageKeys> get_image_keys(const v1::GetImageKeysRequest& request) override;
   Result<v1::AdmitReply> admit(const v1::AdmitRequest& request) override;
   Result<v1::DecideReply> decide(const v1::DecideRequest& request) override;
 

@@ -188,6 +188,9 @@ class KeyClient final : public KeyService {
       const v1::GetEdgeSwitchingKeyRequest& request) override {
     return client_.call(&Stub::GetEdgeSwitchingKey, request, kReadsKeys);
   }
+  Result<v1::ImageKeys> get_image_keys(const v1::GetImageKeysRequest& request) override {
+    return client_.call_streamed<v1::ImageKeys>(&Stub::GetImageKeys, request, kReadsKeys);
+  }
   Result<v1::AdmitReply> admit(const v1::AdmitRequest& request) override {
     return client_.call(&Stub::Admit, request, kRead);
   }

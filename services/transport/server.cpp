@@ -180,6 +180,11 @@ class KeyRpcs final : public v1::Key::Service {
     return serve_streamed(gate_, "GetEvaluationKeys", kAdmits, service_,
                           &KeyService::get_evaluation_keys, *context, *request, *writer);
   }
+  grpc::Status GetImageKeys(grpc::ServerContext* context, const v1::GetImageKeysRequest* request,
+                            grpc::ServerWriter<v1::Chunk>* writer) override {
+    return serve_streamed(gate_, "GetImageKeys", kAdmits, service_, &KeyService::get_image_keys,
+                          *context, *request, *writer);
+  }
   BAUTA_RPC(GetEdgeSwitchingKey, GetEdgeSwitchingKeyRequest, EdgeSwitchingKey,
             get_edge_switching_key)
   BAUTA_RPC(Admit, AdmitRequest, AdmitReply, admit)

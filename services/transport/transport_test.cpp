@@ -60,6 +60,9 @@ class FakeKey final : public KeyService, public EdgeKeyService {
     key.set_key(request.edge_id());
     return key;
   }
+  Result<v1::ImageKeys> get_image_keys(const v1::GetImageKeysRequest&) override {
+    return v1::ImageKeys();
+  }
   Result<v1::AdmitReply> admit(const v1::AdmitRequest&) override { return v1::AdmitReply(); }
   Result<v1::DecideReply> decide(const v1::DecideRequest& request) override {
     v1::DecideReply reply;

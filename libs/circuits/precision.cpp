@@ -1,0 +1,88 @@
+#include "circuits/precision.h"
+
+#include <cmath>
+#include <random>
+
+#include "circuits/diagonals.h"
+#include "ckks/noise.h"
+#include "network/evaluation.h"
+
+namespace bauta::circuits {
+namespace {
+
+constexpr unsigned kEvaluations = 4;
+
+double root_mean_square(std::span<const float> values) {
+  double squares = 0;
+  for (const float value : values) squares += double{value} * value;
+  return std::sqrt(squares / static_cast<double>(values.size()));
+}
+
+class Noise {
+ public:
+  Noise(const Plan& plan, const network::Network& network, unsigned seed)
+      : plan_(plan), network_(network), model_(plan.ring.parameters()), random_(seed) {}
+
+  // Adds the noise of a layer to its output, given the size of its input.
+  void add(size_t layer, double input, std::span<float> output) {
+    std::normal_distribution<float> normal(0, static_cast<float>(deviation(layer, input)));
+    for (float& value : output) value += normal(random_);
+  }
+
+ private:
+  double deviation(size_t layer, double input) const {
+    const bool last = layer + 1 == plan_.steps.size();
+    const double scale = last ? plan_.result_scale : plan_.steps[layer + 1].scale;
+    const double rounded = rounded_factors(layer) * input;
+    if (!last)  // a slot is complex, a value its real part
+      return std::hypot(model_.slot_deviation(model_.division(), scale) / std::sqrt(2.0), rounded);
+    // Coefficients, divided twice.
+    const double division = std::sqrt(model_.division());
+    return std::hypot(rounded, division / scale, division / plan_.gallery.reference_scale());
+  }
+
+  // What the rounding of a linear layer's factors adds to a value, for inputs of size 1.
+  double rounded_factors(size_t layer) const {
+    const Step& step = plan_.steps[layer];
+    const double coefficient = std::sqrt(model_.encoding()) / step.weight_scale;
+    const auto width = static_cast<double>(plan_.gallery.width());
+    if (std::holds_alternative<network::Convolution>(network_.layers[layer])) {
+      const ConvolutionSteps steps = convolution_steps(plan_.layout, plan_.baby_count);
+      const size_t diagonals = steps.babies.size() * steps.giants.size();
+      return coefficient * std::sqrt(static_cast<double>(plan_.layout.period() * diagonals));
+    }
+    if (std::holds_alternative<network::Linear>(network_.layers[layer])) {
+      const size_t degree = plan_.ring.parameters().degree();
+      return coefficient * std::sqrt(static_cast<double>(degree * plan_.layout.extent()) / width);
+    }
+    return 0;
+  }
+
+  const Plan& plan_;
+  const network::Network& network_;
+  ckks::NoiseModel model_;
+  std::mt19937 random_;
+};
+
+}  // namespace
+
+double predicted_error(const Plan& plan, const network::Network& network,
+                       std::span<const float> maps) {
+  const std::vector<float> exact = network::evaluate(network, maps);
+  double squares = 0;
+  for (unsigned evaluation = 0; evaluation < kEvaluations; ++evaluation) {
+    Noise noise(plan, network, evaluation);
+    double input = root_mean_square(maps);
+    const std::vector<float> noisy =
+        network::evaluate(network, maps, [&](size_t layer, std::span<float> output) {
+          const double size = root_mean_square(output);
+          noise.add(layer, input, output);
+          input = size;
+        });
+    for (size_t i = 0; i < exact.size(); ++i)
+      squares += std::pow(double{noisy[i]} - double{exact[i]}, 2);
+  }
+  return std::sqrt(squares / static_cast<double>(kEvaluations * exact.size()));
+}
+
+}  // namespace bauta::circuits

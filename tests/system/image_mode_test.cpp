@@ -1,0 +1,165 @@
+// Image mode through all parties: the edge encrypts the image, the authentication server extracts
+// the features, and templates of either mode match those of the other.
+#include "base/file.h"
+#include "circuits/image_ciphertext.h"
+#include "network/evaluation.h"
+#include "secret/encryption.h"
+#include "tests/system/parties.h"
+
+namespace bauta {
+namespace {
+
+namespace fs = std::filesystem;
+
+const fs::path kSources = BAUTA_SOURCE_DIR;
+
+Bytes photo(const std::string& person, int number) {
+  const fs::path path =
+      kSources / "examples/people" / person / fmt::format("{}_{:04}.jpg", person, number);
+  auto bytes = read_file(path, size_t{4} << 20);
+  EXPECT_TRUE(bytes.ok()) << bytes.error().message;
+  return std::move(*bytes);
+}
+
+class ImageModeTest : public SystemTest {
+ protected:
+  static constexpr const char* kGallery = "faces";
+  static constexpr const char* kEdge = "edge-1";
+
+  void SetUp() override {
+    SystemTest::SetUp();
+    if (IsSkipped()) return;
+    network_file_ = *read_file(kSources / "models/patchnet.bnet", network::kMaxFileBytes);
+    network_ = *network::parse_network(network_file_);
+    const auto engine = *face::make_engine((kSources / "models/patchnet.bnet").string());
+    contract_ = edge::to_proto(engine->contract());
+    v1::CreateGalleryRequest request;
+    request.set_gallery(kGallery);
+    request.set_key_id(parties_->tenant_key());
+    *request.mutable_contract() = contract_;
+    ASSERT_TRUE(parties_->auth->create_gallery(request).ok());
+    ASSERT_TRUE(
+        parties_->auth->admit_edge(parties_->tenant_key(), kEdge, contract_.dimension()).ok());
+  }
+
+  circuits::Plan plan() const { return *circuits::make_plan(network_); }
+
+  SecretBytes seed_of(const std::string& edge_id) const {
+    return *parties_->key->issue_edge_seed(parties_->tenant_key(), edge_id);
+  }
+
+  secret::SecretKey image_key(const std::string& edge_id) const {
+    const circuits::ImageRing ring = plan().ring;
+    return *secret::SecretKey::expand(ring.parameters(), seed_of(edge_id),
+                                      edge_image_purpose(ring.levels()));
+  }
+
+  std::unique_ptr<edge::Edge> make_edge(bool images) const {
+    const SecretBytes seed = seed_of(kEdge);
+    auto edge = *edge::Edge::create(
+        kEdge, seed, *face::make_engine((kSources / "models/patchnet.bnet").string()),
+        *face::make_detector("haar5"), *parties_->auth);
+    if (images) {
+      EXPECT_TRUE(edge->send_images(network_, seed).ok());
+    }
+    return edge;
+  }
+
+  Status enroll(edge::Edge& edge, const std::string& person) {
+    const Bytes image = photo(person, 1);
+    const auto enrolment = edge.enroll(kGallery, person, {&image, 1}, false);
+    if (!enrolment.ok()) return enrolment.error();
+    EXPECT_EQ(enrolment->reference_ids.size(), 1u);
+    return {};
+  }
+
+  // Who is in the photo; empty: nobody enrolled.
+  std::string identify(edge::Edge& edge, const std::string& person) {
+    const auto recognition = edge.identify(kGallery, photo(person, 2));
+    EXPECT_TRUE(recognition.ok()) << recognition.error().message;
+    return recognition.ok() ? recognition->subject : "error";
+  }
+
+  Bytes network_file_;
+  network::Network network_;
+  v1::EmbeddingContract contract_;
+};
+
+// In one test, because the keys take seconds.
+TEST_F(ImageModeTest, EitherModeRecognisesWhatTheOtherEnrolled) {
+  const auto templates = make_edge(false);
+  const auto images = make_edge(true);
+
+  const Status unknown = enroll(*images, "Arlecchino");
+  ASSERT_FALSE(unknown.ok());  // the server lacks the network
+  EXPECT_EQ(unknown.error().code, ErrorCode::not_found);
+  EXPECT_FALSE(parties_->auth->add_network(ByteView(network_file_).first(1000)).ok());
+  ASSERT_TRUE(parties_->auth->add_network(network_file_).ok());
+
+  ASSERT_TRUE(enroll(*images, "Arlecchino").ok());
+  ASSERT_TRUE(enroll(*templates, "Brighella").ok());
+  EXPECT_EQ(identify(*templates, "Arlecchino"), "Arlecchino");
+  EXPECT_EQ(identify(*images, "Brighella"), "Brighella");
+  EXPECT_EQ(identify(*images, "Arlecchino"), "Arlecchino");
+  const auto verified = images->verify(kGallery, "Brighella", photo("Arlecchino", 2));
+  ASSERT_TRUE(verified.ok());
+  EXPECT_EQ(verified->decision, v1::DECISION_REJECTED);
+
+  // What is no image of this edge, and no face, is refused with the reason.
+  v1::IdentifyRequest request;
+  request.set_gallery(kGallery);
+  request.set_edge_id(kEdge);
+  *request.mutable_contract() = contract_;
+  const auto refusal = [&](const Bytes& image) {
+    request.set_image(std::string(as_text(image)));
+    const auto reply = parties_->auth->identify(request);
+    EXPECT_FALSE(reply.ok());
+    return reply.ok() ? ErrorCode{} : reply.error().code;
+  };
+  const circuits::Plan network_plan = plan();
+  const auto encrypt = [&](const secret::SecretKey& key, float value) {
+    const network::InputGeometry& input = network_.input;
+    const std::vector<float> maps(size_t{input.patches()} * input.channels() * input.positions(),
+                                  value);
+    return circuits::serialize_image(
+        network_plan, *secret::encrypt(key, *circuits::encode_image(network_plan, input, maps),
+                                       network_plan.ring.limbs()));
+  };
+  const Bytes grey = encrypt(image_key(kEdge), 0.0f);
+  EXPECT_EQ(refusal(Bytes(grey.begin(), grey.end() - 1)), ErrorCode::corrupt);
+  EXPECT_EQ(refusal(encrypt(image_key("stranger"), 0.0f)), ErrorCode::refused);
+  EXPECT_EQ(refusal(encrypt(image_key(kEdge), 1000.0f)), ErrorCode::refused);
+
+  ASSERT_TRUE(parties_->auth->revoke_edge(parties_->tenant_key(), kEdge).ok());
+  EXPECT_EQ(refusal(grey), ErrorCode::refused);
+}
+
+TEST_F(ImageModeTest, KeyServiceRefusesKeysThatTheRingDoesNotHave) {
+  v1::GetImageKeysRequest request;
+  request.set_key_id(parties_->tenant_key());
+  request.set_dimension(128);
+  request.set_levels(16);
+  const auto refused = [&] {
+    const auto reply = parties_->key->get_image_keys(request);
+    return !reply.ok() && reply.error().code == ErrorCode::invalid_argument;
+  };
+  EXPECT_TRUE(refused());  // no key at all
+  v1::ImageKey& key = *request.add_keys();
+  EXPECT_TRUE(refused());
+  key.set_galois_element(4);
+  key.set_limbs(18);
+  EXPECT_TRUE(refused());
+  key.set_galois_element(65537);
+  EXPECT_TRUE(refused());
+  key.set_galois_element(5);
+  key.set_limbs(17);
+  EXPECT_TRUE(refused());
+  request.set_levels(40);
+  EXPECT_TRUE(refused());
+  request.set_levels(16);
+  for (int i = 0; i < 16; ++i) *request.add_keys() = key;
+  EXPECT_TRUE(refused());
+}
+
+}  // namespace
+}  // namespace bauta
