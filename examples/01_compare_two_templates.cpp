@@ -8,8 +8,8 @@
 #include <cstdio>
 #include <vector>
 
-#include "examples/parties.h"
 #include "match/gallery.h"
+#include "match/local_tenant.h"
 #include "match/scores.h"
 #include "match/template_codec.h"
 #include "secret/encryption.h"
@@ -27,7 +27,7 @@ std::vector<float> make_template(double angle) {
 }
 
 Status compare() {
-  BAUTA_TRY(const examples::Parties parties, examples::make_parties(64));
+  BAUTA_TRY(const match::LocalTenant parties, match::LocalTenant::create(64));
   const match::Parameters& parameters = parties.parameters;
   const size_t limbs = parameters.ring().primes().size();
 

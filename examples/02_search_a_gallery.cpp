@@ -8,8 +8,8 @@
 #include <cstdio>
 #include <random>
 
-#include "examples/parties.h"
 #include "match/gallery.h"
+#include "match/local_tenant.h"
 #include "match/scores.h"
 #include "match/template_codec.h"
 #include "secret/encryption.h"
@@ -35,7 +35,7 @@ std::vector<float> make_template(std::mt19937& random) {
 }
 
 Status search() {
-  BAUTA_TRY(const examples::Parties parties, examples::make_parties(kDimension));
+  BAUTA_TRY(const match::LocalTenant parties, match::LocalTenant::create(kDimension));
   const match::Parameters& parameters = parties.parameters;
   const size_t limbs = parameters.ring().primes().size();
 

@@ -81,6 +81,21 @@ Result<size_t> enroll_people(edge::Edge& edge, const std::vector<Person>& people
   return enrolled;
 }
 
+// A gallery of a size that no dozen of people shows.
+Status add_scale(const CommonOptions& common, Report& report) {
+  BenchMatchOptions options;
+  options.references = 100'000;
+  options.dimension = 128;
+  BAUTA_TRY(const Report scale, bench_match(common, options));
+  report.json["scale"] = scale.json;
+  report.text += fmt::format(
+      "{} synthetic references encrypted in {:.1f} s; a search of them all, decision included: "
+      "{:.0f} ms.\n",
+      options.references, scale.json["enrol_seconds"].get<double>(),
+      scale.json["total_ms"].get<double>());
+  return {};
+}
+
 }  // namespace
 
 Result<Report> demo(const CommonOptions& common, const DemoOptions& options) {
@@ -136,6 +151,7 @@ Result<Report> demo(const CommonOptions& common, const DemoOptions& options) {
   }
   report.json["right"] = right;
   report.text += fmt::format("\n{} of {} answers are right.\n", right, probes);
+  BAUTA_CHECK(add_scale(common, report));
   report.exit_code = right == probes ? kYes : kNo;
   return report;
 }

@@ -286,5 +286,25 @@ TEST_F(Onnx, RefusesADescriptionWithAWrongValue) {
   EXPECT_EQ(make_onnx_engine(folder_ / "engine.json").error().code, ErrorCode::corrupt);
 }
 
+// Thresholds are distances in the description and scores in the contract.
+TEST_F(Onnx, TakesSquaredDistancesForScores) {
+  nlohmann::json description = averaging_description();
+  description["metric"] = "squared_euclidean";
+  description["thresholds"] = {{"verify", 1.2}, {"identify", 0.8}};
+  const auto engine = engine_of(description);
+  ASSERT_TRUE(engine.ok());
+  const EmbeddingContract& contract = (*engine)->contract();
+  EXPECT_EQ(contract.metric, "squared_euclidean");
+  EXPECT_DOUBLE_EQ(contract.threshold_verify, 0.4);
+  EXPECT_DOUBLE_EQ(contract.threshold_identify, 0.6);
+
+  for (const double impossible : {-0.1, 4.5}) {
+    description["thresholds"]["identify"] = impossible;
+    const auto refused = engine_of(description);
+    ASSERT_FALSE(refused.ok());
+    EXPECT_NE(refused.error().message.find("between 0 and 4"), std::string::npos);
+  }
+}
+
 }  // namespace
 }  // namespace bauta::face

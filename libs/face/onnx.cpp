@@ -25,7 +25,8 @@ struct Description {
   cv::Scalar mean, deviation;               // of channel values in 0..1, in the order of the input
   std::string output;                       // name of the layer; empty: the last
   uint32_t dimension = 0;
-  double threshold_verify = 0;
+  std::string metric;
+  double threshold_verify = 0;  // scores, whatever the metric
   double threshold_identify = 0;
 };
 
@@ -41,8 +42,11 @@ Description description_of(const nlohmann::json& json) {
     if (!holds) throw std::invalid_argument(what);
   };
   require(json.at("format") == 1, "format must be 1");
-  require(json.at("metric") == "cosine", "the metric must be \"cosine\"");
   Description description;
+  description.metric = json.at("metric").get<std::string>();
+  const bool distance = description.metric == "squared_euclidean";
+  require(distance || description.metric == "cosine",
+          "the metric must be \"cosine\" or \"squared_euclidean\"");
   description.engine = json.at("engine").get<std::string>();
   require(!description.engine.empty() && description.engine != "classic",
           "the engine needs a name of its own");
@@ -62,10 +66,14 @@ Description description_of(const nlohmann::json& json) {
   description.dimension = json.at("dimension").get<uint32_t>();
   require(description.dimension >= 1 && description.dimension <= kMaxDimension,
           "dimension must be 1 to 4096");
-  description.threshold_verify = json.at("thresholds").at("verify").get<double>();
-  description.threshold_identify = json.at("thresholds").at("identify").get<double>();
+  // |a - b|^2 = 2 - 2<a, b> for unit vectors: every distance is a score.
+  const auto score_of = [&](double threshold) { return distance ? 1 - threshold / 2 : threshold; };
+  description.threshold_verify = score_of(json.at("thresholds").at("verify").get<double>());
+  description.threshold_identify = score_of(json.at("thresholds").at("identify").get<double>());
   for (const double threshold : {description.threshold_verify, description.threshold_identify})
-    require(threshold > -1 && threshold < 1, "thresholds must lie between -1 and 1");
+    require(threshold > -1 && threshold < 1,
+            distance ? "thresholds must lie between 0 and 4: squared distances of unit vectors"
+                     : "thresholds must lie between -1 and 1");
   return description;
 }
 
@@ -102,7 +110,7 @@ class OnnxEngine final : public Engine {
     contract_ = {description_.engine,
                  model_digest(description_, weights),
                  description_.dimension,
-                 "cosine",
+                 description_.metric,
                  "unit",
                  description_.threshold_verify,
                  description_.threshold_identify};

@@ -100,21 +100,14 @@ TEST(Block, FullBlockScoresAreExact) {
            parameters.ring().ciphertext_moduli(), parameters.reference_scale());
   const size_t folding = block.folding();
   const ScannedBlock scanned{0, block.live_positions()};
-  const Search search =
-      hide_scores(*tenant().keys, products, std::span(&folding, 1), std::span(&scanned, 1));
-  const std::vector<uint32_t> residues = tenant().decrypt(search.request.blocks[0]);
-  double squares = 0, largest = 0;
-  for (uint32_t j = 0; j < kDegree; ++j) {
-    const uint64_t slot = must(search.map.slot({0, j}));
-    const double error =
-        decode_score(parameters, residues[j]) - People::inner_product(probe, references[slot]);
-    squares += error * error;
-    largest = std::max(largest, std::abs(error));
-  }
-  const double rms = std::sqrt(squares / kDegree);
-  fmt::print("full block: score error rms {:.2e}, max {:.2e}\n", rms, largest);
-  EXPECT_LT(rms, 1.5e-5);
-  EXPECT_LT(largest, 7e-5);
+  const Search search = hide_scores(*tenant().keys, std::span(products), std::span(&folding, 1),
+                                    std::span(&scanned, 1));
+  const ScoreErrors errors = score_errors(
+      tenant(), search, probe, [&](uint64_t slot) -> const Embedding& { return references[slot]; });
+  fmt::print("full block: score error rms {:.2e}, max {:.2e}\n", errors.rms, errors.max);
+  EXPECT_EQ(errors.scores, kDegree);
+  EXPECT_LT(errors.rms, 1.5e-5);
+  EXPECT_LT(errors.max, 7e-5);
 }
 
 }  // namespace

@@ -28,24 +28,9 @@ std::vector<Embedding> some_people(size_t count) {
 }
 
 TEST(BulkBlock, ScoresAsReferencesEnrolledOneByOne) {
-  const Parameters& parameters = tenant().parameters;
   const std::vector<Embedding> embeddings = some_people(300);
-  const BulkBlock bulk = must(BulkBlock::create(parameters, rows_of(embeddings)));
-  ASSERT_EQ(bulk.references(), embeddings.size());
-  TiledCiphertexts images(parameters.width());
-  for (size_t u = 0; u < parameters.width(); ++u) {
-    const TemplatePolynomial message = must(bulk.encode(u));
-    const ckks::EvaluationCiphertext image =
-        to_evaluation(must(tenant().keys->switch_to_tenant(must(secret::encrypt(
-            tenant().edge, message.span(), kLimbs, parameters.reference_scale())))));
-    images.put(u, image.c0, image.c1);
-  }
-  std::bitset<kDegree> live;
-  for (size_t j = 0; j < embeddings.size(); ++j) live.set(j);
-  Gallery gallery(tenant().keys, [](uint64_t) -> Result<StoredReference> {
-    return make_error(ErrorCode::not_found, "bulk references have no original");
-  });
-  must(gallery.append_block(std::move(images), live));
+  Gallery gallery(tenant().keys, no_original);
+  must(gallery.append_block(make_block(tenant(), embeddings), first_positions(embeddings.size())));
 
   // Two probes in one pass.
   std::vector<SwitchedProbe> probes;
@@ -53,13 +38,11 @@ TEST(BulkBlock, ScoresAsReferencesEnrolledOneByOne) {
   const std::vector<Search> searches = must(gallery.search(probes));
   ASSERT_EQ(searches.size(), 2u);
   for (size_t p = 0; p < 2; ++p) {
-    const std::vector<uint32_t> residues = tenant().decrypt(searches[p].request.blocks[0]);
-    for (uint32_t j = 0; j < kDegree; ++j) {
-      if (!is_live(searches[p].request.blocks[0].live, j)) continue;
-      const uint64_t slot = must(searches[p].map.slot({0, j}));
-      EXPECT_NEAR(decode_score(parameters, residues[j]),
-                  People::inner_product(embeddings[p == 0 ? 7 : 299], embeddings[slot]), 7e-5);
-    }
+    const ScoreErrors errors =
+        score_errors(tenant(), searches[p], embeddings[p == 0 ? 7 : 299],
+                     [&](uint64_t slot) -> const Embedding& { return embeddings[slot]; });
+    EXPECT_EQ(errors.scores, embeddings.size());
+    EXPECT_LT(errors.max, 7e-5);
   }
 }
 

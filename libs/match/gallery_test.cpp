@@ -37,26 +37,12 @@ struct TestGallery {
     people[slot] = embedding;
     must(gallery.insert(slot, reference));
   }
-  // Largest and rms difference between the true scores and what the key service reads.
   ScoreErrors score_errors(const Embedding& probe) {
     const Search search = must(gallery.search(tenant().probe(probe)));
-    ScoreErrors errors;
-    size_t scores = 0;
-    for (uint32_t b = 0; b < search.request.blocks.size(); ++b) {
-      const ScoreBlock& block = search.request.blocks[b];
-      const std::vector<uint32_t> residues = tenant().decrypt(block);
-      for (uint32_t j = 0; j < kDegree; ++j) {
-        if (!is_live(block.live, j)) continue;
-        const uint64_t slot = must(search.map.slot({b, j}));
-        const double expected = People::inner_product(probe, people.at(slot));
-        const double error = std::abs(decode_score(tenant().parameters, residues[j]) - expected);
-        errors.max = std::max(errors.max, error);
-        errors.rms += error * error;
-        ++scores;
-      }
-    }
-    EXPECT_EQ(scores, people.size());
-    errors.rms = std::sqrt(errors.rms / static_cast<double>(scores));
+    const ScoreErrors errors =
+        match::score_errors(tenant(), search, probe,
+                            [this](uint64_t slot) -> const Embedding& { return people.at(slot); });
+    EXPECT_EQ(errors.scores, people.size());
     return errors;
   }
 };

@@ -10,25 +10,6 @@
 namespace bauta::match {
 namespace {
 
-// Relinearises, brings the scale m*Dq*Dk of folding m to r*Dq*Dk, and drops the second limb.
-ckks::CoefficientCiphertext reduce_product(const EvaluationKeys& keys,
-                                           ckks::ProductCiphertext&& product, size_t folding) {
-  const Parameters& parameters = keys.parameters();
-  const ckks::PolynomialPair pair =
-      keys.switcher().switch_key(product.c2, keys.relinearization_key().key);
-  add_in_place(product.c0, pair.u0);
-  add_in_place(product.c1, pair.u1);
-  const auto missing = static_cast<uint32_t>(parameters.width() / folding);
-  const uint32_t factors[] = {missing, missing};
-  multiply_constant_in_place(product.c0, factors);
-  multiply_constant_in_place(product.c1, factors);
-  const ring::Basis moduli = parameters.ring().ciphertext_moduli();
-  const ring::RoundedDivision drop_limb(moduli.prefix(1), moduli.slice(1, 1));
-  return {drop_limb.apply(to_coefficient(std::move(product.c0))),
-          drop_limb.apply(to_coefficient(std::move(product.c1))), parameters.score_scale(),
-          product.key_id};
-}
-
 // Adds the offset to every live coefficient and a fresh uniform residue to every other one.
 void mask_scores(const Parameters& parameters, const LivePositions& live,
                  ring::CoefficientPolynomial& scores) {
@@ -65,6 +46,24 @@ Result<ProbeImages> make_probe_images(const EvaluationKeys& keys, const Switched
     images.tiles.put(u, pair.u0, pair.u1);
   });
   return images;
+}
+
+ckks::CoefficientCiphertext reduce_product(const EvaluationKeys& keys,
+                                           ckks::ProductCiphertext&& product, size_t folding) {
+  const Parameters& parameters = keys.parameters();
+  const ckks::PolynomialPair pair =
+      keys.switcher().switch_key(product.c2, keys.relinearization_key().key);
+  add_in_place(product.c0, pair.u0);
+  add_in_place(product.c1, pair.u1);
+  const auto missing = static_cast<uint32_t>(parameters.width() / folding);
+  const uint32_t factors[] = {missing, missing};
+  multiply_constant_in_place(product.c0, factors);
+  multiply_constant_in_place(product.c1, factors);
+  const ring::Basis moduli = parameters.ring().ciphertext_moduli();
+  const ring::RoundedDivision drop_limb(moduli.prefix(1), moduli.slice(1, 1));
+  return {drop_limb.apply(to_coefficient(std::move(product.c0))),
+          drop_limb.apply(to_coefficient(std::move(product.c1))), parameters.score_scale(),
+          product.key_id};
 }
 
 Search hide_scores(const EvaluationKeys& keys, std::span<ckks::ProductCiphertext> products,

@@ -16,9 +16,15 @@ struct ScannedBlock {
   LivePositions live{};
 };
 
-// Hides everything in the products of one probe that is not a score: relinearises, drops a limb,
-// masks, rotates each block and puts them in a random order. Precondition: as many products as
-// blocks, at least one; all of one probe and the keys' tenant; product i is folded at foldings[i].
+// The scores of a folding's product in coefficients of one limb at score_scale(): relinearised,
+// brought from the scale m*Dq*Dk to r*Dq*Dk, a limb dropped. Nothing is hidden yet: coefficients
+// that are not scores correlate probe and references.
+ckks::CoefficientCiphertext reduce_product(const EvaluationKeys& keys,
+                                           ckks::ProductCiphertext&& product, size_t folding);
+
+// Hides everything in the products of one probe that is not a score: reduces, masks, rotates each
+// block and puts them in a random order. Precondition: as many products as blocks, at least one;
+// all of one probe and the keys' tenant; product i is folded at foldings[i].
 Search hide_scores(const EvaluationKeys& keys, std::span<ckks::ProductCiphertext> products,
                    std::span<const size_t> foldings, std::span<const ScannedBlock> blocks,
                    ThreadPool* pool = nullptr);

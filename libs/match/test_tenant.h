@@ -2,20 +2,14 @@
 #pragma once
 
 #include <cmath>
-#include <filesystem>
-#include <fstream>
-#include <memory>
+#include <functional>
 #include <random>
 #include <string>
 #include <vector>
 
-#include <unistd.h>
-
+#include "match/bulk.h"
 #include "match/gallery.h"
-#include "match/scores.h"
-#include "match/template_codec.h"
-#include "secret/encryption.h"
-#include "secret/key_generation.h"
+#include "match/local_tenant.h"
 
 namespace bauta::match {
 
@@ -33,52 +27,28 @@ inline void must(const Status& status) {
   BAUTA_ASSERT(status.ok());
 }
 
-inline secret::SecretKey insecure_key(const ckks::Parameters& parameters, uint64_t number,
-                                      std::string_view purpose) {
+inline SecretBytes insecure_seed(uint64_t number) {
   SecretBytes seed = must(SecretBytes::create(secret::kSeedBytes));
   for (size_t i = 0; i < 8; ++i) seed.data()[i] = static_cast<uint8_t>(number >> (8 * i));
-  return must(secret::SecretKey::expand(parameters, seed, purpose));
+  return seed;
 }
 
 // The standing cast: one tenant, its keys in a file, one admitted edge.
-class TestTenant {
+class TestTenant : public LocalTenant {
  public:
   explicit TestTenant(size_t dimension, uint64_t number = 1)
-      : parameters(must(Parameters::create(dimension))),
-        tenant(insecure_key(parameters.ring(), number, "tenant")),
-        edge(insecure_key(parameters.ring(), number, "edge 1")),
-        galois_key_file(std::filesystem::temp_directory_path() /
-                        fmt::format("bauta-match-test-{}-{}-{}", getpid(), dimension, number)) {
-    const ckks::KeySwitchShape shape = key_shape(parameters);
-    const ckks::Parameters& ring = parameters.ring();
-    std::ofstream file(galois_key_file, std::ios::binary);
-    for (const uint32_t element : galois_elements(parameters)) {
-      const Bytes bytes =
-          ckks::serialize(ring, must(secret::generate_galois_key(tenant, element, shape)));
-      file.write(reinterpret_cast<const char*>(bytes.data()),
-                 static_cast<std::streamsize>(bytes.size()));
-    }
-    file.close();
-    relinearization_key =
-        ckks::serialize(ring, must(secret::generate_relinearization_key(tenant, shape)));
-    edge_switching_key =
-        ckks::serialize(ring, must(secret::generate_switching_key(edge, tenant, shape)));
-    keys = must(EvaluationKeys::open(parameters, galois_key_file, relinearization_key));
-    must(keys->add_edge(edge_switching_key));
-  }
+      : TestTenant(dimension, number,
+                   std::filesystem::temp_directory_path() /
+                       fmt::format("bauta-match-test-{}-{}-{}", getpid(), dimension, number)) {}
   ~TestTenant() { std::filesystem::remove(galois_key_file); }
   TestTenant(const TestTenant&) = delete;
   TestTenant& operator=(const TestTenant&) = delete;
 
   Bytes probe_bytes(const Embedding& embedding) const {
-    const TemplatePolynomial message = must(encode_probe(parameters, embedding));
-    return serialize_probe(
-        parameters, must(secret::encrypt(edge, message.span(), 2, parameters.probe_scale())));
+    return serialize_probe(parameters, must(encrypt_probe(embedding)));
   }
   Bytes reference_bytes(const Embedding& embedding) const {
-    const TemplatePolynomial message = must(encode_reference(parameters, embedding));
-    return serialize_reference(
-        parameters, must(secret::encrypt(edge, message.span(), 2, parameters.reference_scale())));
+    return serialize_reference(parameters, must(encrypt_reference(embedding)));
   }
   SwitchedProbe probe(const Embedding& embedding) const {
     return must(keys->admit_probe(probe_bytes(embedding)));
@@ -86,24 +56,18 @@ class TestTenant {
   StoredReference reference(const Embedding& embedding) const {
     return must(keys->admit_reference(reference_bytes(embedding)));
   }
-
-  // What the key service does with a block.
   std::vector<uint32_t> decrypt(const ScoreBlock& block) const {
-    const ring::SecretCoefficients residues = must(secret::decrypt(tenant, block.ciphertext));
-    return {residues.limb(0).begin(), residues.limb(0).end()};
+    return must(LocalTenant::decrypt(block.ciphertext));
   }
-  ScoreReader read(const ScoreRequest& request) const {
-    ScoreReader reader(parameters);
-    for (uint32_t b = 0; b < request.blocks.size(); ++b)
-      reader.read(b, decrypt(request.blocks[b]), request.blocks[b].live);
-    return reader;
-  }
+  ScoreReader read(const ScoreRequest& request) const { return must(LocalTenant::read(request)); }
 
-  Parameters parameters;
-  secret::SecretKey tenant, edge;
   std::filesystem::path galois_key_file;
-  Bytes relinearization_key, edge_switching_key;
-  std::shared_ptr<EvaluationKeys> keys;
+
+ private:
+  TestTenant(size_t dimension, uint64_t number, const std::filesystem::path& file)
+      : LocalTenant(must(
+            LocalTenant::create(must(Parameters::create(dimension)), insecure_seed(number), file))),
+        galois_key_file(file) {}
 };
 
 // Unit vectors in a fixed random order.
@@ -145,6 +109,53 @@ class People {
 
 struct ScoreErrors {
   double rms = 0, max = 0;
+  size_t scores = 0;
 };
+
+// What the key service reads in a search, against the inner products in the clear.
+inline ScoreErrors score_errors(const TestTenant& tenant, const Search& search,
+                                const Embedding& probe,
+                                const std::function<const Embedding&(uint64_t slot)>& person) {
+  ScoreErrors errors;
+  for (uint32_t b = 0; b < search.request.blocks.size(); ++b) {
+    const ScoreBlock& block = search.request.blocks[b];
+    const std::vector<uint32_t> residues = tenant.decrypt(block);
+    for (uint32_t j = 0; j < kDegree; ++j) {
+      if (!is_live(block.live, j)) continue;
+      const double expected = People::inner_product(probe, person(must(search.map.slot({b, j}))));
+      const double error = std::abs(decode_score(tenant.parameters, residues[j]) - expected);
+      errors.max = std::max(errors.max, error);
+      errors.rms += error * error;
+      ++errors.scores;
+    }
+  }
+  errors.rms = std::sqrt(errors.rms / static_cast<double>(errors.scores));
+  return errors;
+}
+
+// A whole block of up to 4,096 people, encrypted by the edge and switched by the server.
+inline TiledCiphertexts make_block(const TestTenant& tenant, const std::vector<Embedding>& people) {
+  std::vector<float> rows;
+  for (const Embedding& person : people) rows.insert(rows.end(), person.begin(), person.end());
+  const BulkBlock bulk = must(BulkBlock::create(tenant.parameters, rows));
+  TiledCiphertexts images(tenant.parameters.width());
+  for (size_t u = 0; u < images.count(); ++u) {
+    const ckks::EvaluationCiphertext image = to_evaluation(must(tenant.keys->switch_to_tenant(
+        must(tenant.encrypt(must(bulk.encode(u)), tenant.parameters.reference_scale())))));
+    images.put(u, image.c0, image.c1);
+  }
+  return images;
+}
+
+inline std::bitset<kDegree> first_positions(size_t count) {
+  std::bitset<kDegree> live;
+  for (size_t j = 0; j < count; ++j) live.set(j);
+  return live;
+}
+
+// For galleries that never need an original.
+inline Result<StoredReference> no_original(uint64_t slot) {
+  return make_error(ErrorCode::not_found, "no original of slot {}", slot);
+}
 
 }  // namespace bauta::match
