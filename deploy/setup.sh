@@ -14,7 +14,7 @@ fail() {
 }
 
 # One run at a time in this folder, and a folder that can be written.
-open_workplace() {
+lock_build_folder() {
   mkdir -p build 2>/dev/null && [[ -w . && -w build ]] ||
     fail "$PWD/build cannot be written by $(id -un); run this as the owner of the folder, or remove build/."
   exec 9>build/.setup.lock || fail "$PWD/build belongs to another user; remove it, or run this as that user."

@@ -39,7 +39,7 @@ class Turn {
       : automorphism_(element == 1 ? nullptr : &ring::Automorphism::get(log_degree, element)) {}
 
   // Where to work so that finish() can bring the limb to `out`.
-  Limb workplace(Limb out, Limb scratch) const { return automorphism_ ? scratch : out; }
+  Limb output_or_scratch(Limb out, Limb scratch) const { return automorphism_ ? scratch : out; }
   void finish(Limb out, ConstLimb work) const {
     if (automorphism_) automorphism_->apply_evaluation(out, work);
   }
@@ -191,8 +191,8 @@ PolynomialPair KeySwitcher::run(const Digits& digits, const SwitchingKey& key, K
     for (size_t j = begin; j < stop; ++j) {
       const Limb out0 = pair.u0.limb(j);
       const Limb out1 = pair.u1.limb(j);
-      const Limb work0 = turn.workplace(out0, scratch.limb(0));
-      const Limb work1 = turn.workplace(out1, scratch.limb(1));
+      const Limb work0 = turn.output_or_scratch(out0, scratch.limb(0));
+      const Limb work1 = turn.output_or_scratch(out1, scratch.limb(1));
       multiply_digits(digits, key, j, work0, work1, scratch.limbs(2, digits_.size()));
       division_.divide_limb<ring::Form::evaluation>(scaled[0], j, work0, scratch.limb(2));
       division_.divide_limb<ring::Form::evaluation>(scaled[1], j, work1, scratch.limb(2));
@@ -224,8 +224,8 @@ void KeySwitcher::switch_key_extended(const Decomposition& decomposition, const 
   BAUTA_ASSERT(key.shape.serves(shape_));
   const size_t degree = extended_.degree();
   const Turn turn(extended_.log_degree(), end.element);
-  const Limb work0 = turn.workplace(out0, scratch.first(degree));
-  const Limb work1 = turn.workplace(out1, scratch.subspan(degree, degree));
+  const Limb work0 = turn.output_or_scratch(out0, scratch.first(degree));
+  const Limb work1 = turn.output_or_scratch(out1, scratch.subspan(degree, degree));
   multiply_digits(StoredDigits(decomposition), key, j, work0, work1, {});
   if (end.addend && j < shape_.limbs) {
     const Limb addend = scratch.last(degree);

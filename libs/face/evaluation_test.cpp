@@ -2,8 +2,10 @@
 
 #include <fstream>
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "face/drawn_photo.h"
@@ -14,26 +16,28 @@ namespace {
 using testing::HasSubstr;
 
 Result<std::vector<ImagePair>> pairs_of(std::string_view text) {
-  const std::filesystem::path file = std::filesystem::path(testing::TempDir()) / "pairs.txt";
+  // Other tests of this file may run at the same time.
+  const std::filesystem::path file =
+      std::filesystem::path(testing::TempDir()) / fmt::format("pairs-{}.txt", getpid());
   BAUTA_CHECK(write_file_atomically(file, as_bytes(text)));
   return read_pairs(file, "images");
 }
 
 constexpr std::string_view kTwoFolds =
     "2\t1\n"
-    "Ann\t1\t4\n"
-    "Ann\t2\tBob_C\t11\n"
-    "Dan\t3\t1\n"
-    "Dan\t1\tEve\t2\n";
+    "Rosaura\t1\t4\n"
+    "Rosaura\t2\tZerbinetta_B\t11\n"
+    "Brighella\t3\t1\n"
+    "Brighella\t1\tTartaglia\t2\n";
 
 TEST(Pairs, AreReadFoldByFold) {
   const auto pairs = pairs_of(kTwoFolds);
   ASSERT_TRUE(pairs.ok()) << pairs.error().message;
   ASSERT_EQ(pairs->size(), 4u);
-  EXPECT_EQ((*pairs)[0].reference, "images/Ann/Ann_0001.jpg");
-  EXPECT_EQ((*pairs)[0].probe, "images/Ann/Ann_0004.jpg");
+  EXPECT_EQ((*pairs)[0].reference, "images/Rosaura/Rosaura_0001.jpg");
+  EXPECT_EQ((*pairs)[0].probe, "images/Rosaura/Rosaura_0004.jpg");
   EXPECT_TRUE((*pairs)[0].mated);
-  EXPECT_EQ((*pairs)[1].probe, "images/Bob_C/Bob_C_0011.jpg");
+  EXPECT_EQ((*pairs)[1].probe, "images/Zerbinetta_B/Zerbinetta_B_0011.jpg");
   EXPECT_FALSE((*pairs)[1].mated);
   EXPECT_EQ((*pairs)[1].fold, 0);
   EXPECT_EQ((*pairs)[3].fold, 1);
@@ -47,11 +51,12 @@ TEST(Pairs, InAnotherFormatAreRefusedWithTheLine) {
   };
   EXPECT_THAT(error_of(""), HasSubstr("Line 1 "));
   EXPECT_THAT(error_of("two one\n"), HasSubstr("Line 1 "));
-  EXPECT_THAT(error_of("1 1\nAnn 1 2\n"), HasSubstr("Line 3 "));
-  EXPECT_THAT(error_of("1 1\nAnn 1 2\nAnn 1 Bob 1\nDan 1 2\n"), HasSubstr("Line 4 "));
-  EXPECT_THAT(error_of("1 1\nAnn 1 Bob 2\nAnn 1 2\n"), HasSubstr("Line 2 "));
-  EXPECT_THAT(error_of("1 1\nAnn 0 2\nAnn 1 Bob 1\n"), HasSubstr("Line 2 "));
-  EXPECT_THAT(error_of("1 1\nAnn 1 2x\nAnn 1 Bob 1\n"), HasSubstr("Line 2 "));
+  EXPECT_THAT(error_of("1 1\nRosaura 1 2\n"), HasSubstr("Line 3 "));
+  EXPECT_THAT(error_of("1 1\nRosaura 1 2\nRosaura 1 Zerbinetta 1\nBrighella 1 2\n"),
+              HasSubstr("Line 4 "));
+  EXPECT_THAT(error_of("1 1\nRosaura 1 Zerbinetta 2\nRosaura 1 2\n"), HasSubstr("Line 2 "));
+  EXPECT_THAT(error_of("1 1\nRosaura 0 2\nRosaura 1 Zerbinetta 1\n"), HasSubstr("Line 2 "));
+  EXPECT_THAT(error_of("1 1\nRosaura 1 2x\nRosaura 1 Zerbinetta 1\n"), HasSubstr("Line 2 "));
   EXPECT_EQ(read_pairs("/nowhere.txt", "").error().code, ErrorCode::not_found);
 }
 
