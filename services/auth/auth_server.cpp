@@ -19,7 +19,7 @@ constexpr size_t kMaxRelinearizationKey_bytes = size_t{16} << 20;
 constexpr double kMeasuringLength = 1.5;
 constexpr double kMeasuringTolerance = 0.9;
 // What the rounding of a measured norm leaves of a squared norm's distance from 1.
-constexpr double kImageTolerance = 0.07;
+constexpr double kImageTolerance = 0.04;
 
 // What the ticket of an IdentifyRequest or a VerifyRequest is for.
 template <typename Request>

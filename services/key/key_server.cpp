@@ -18,7 +18,7 @@ using Clock = std::chrono::steady_clock;
 
 // Scores that leave for evaluation are rounded to this many steps per unit.
 constexpr double kEvaluationSteps = 1e6;
-constexpr double kNormSteps = 64;
+constexpr double kNormSteps = 128;
 
 constexpr int kMaxAdmissions = 256;
 constexpr size_t kMaxName_bytes = 128;
