@@ -70,10 +70,14 @@ inline std::string subject_name(unsigned person) {
 // process.
 class Parties {
  public:
-  explicit Parties(const std::filesystem::path& directory) : directory_(directory) {
+  explicit Parties(const std::filesystem::path& directory)
+      : Parties(directory, keys::embedded_token_config(directory / "token")) {}
+  // With another module over the same token.
+  Parties(const std::filesystem::path& directory, const keys::TokenConfig& config)
+      : directory_(directory) {
     token_status = keys::create_embedded_token(directory / "token");
     if (!token_status.ok()) return;
-    auto token = keys::Token::open(keys::embedded_token_config(directory / "token"));
+    auto token = keys::Token::open(config);
     EXPECT_TRUE(token.ok()) << token.error().message;
     auto store = keys::KeyStore::open(std::move(*token), directory / "key");
     EXPECT_TRUE(store.ok()) << store.error().message;
