@@ -229,6 +229,11 @@ class Parser {
               identify);
       command->add_option("--gallery", options->gallery, "Gallery")->required();
       add_mode(command, options->mode);
+      command
+          ->add_option("--candidates", options->candidates,
+                       "Name up to so many subjects at or above the threshold, if the key allows")
+          ->check(CLI::Range(1, 1000))
+          ->capture_default_str();
       command->add_option("images", options->images, "Image files, one face each")->required();
     }
     {

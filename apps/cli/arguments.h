@@ -79,6 +79,7 @@ struct EraseOptions {
 
 struct IdentifyOptions {
   std::string gallery, mode = "template";
+  uint32_t candidates = 1;
   std::vector<std::filesystem::path> images;
 };
 

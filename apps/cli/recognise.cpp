@@ -102,7 +102,7 @@ Result<Report> identify(const CommonOptions& common, const IdentifyOptions& opti
   report.json = Json::array();
   for (const fs::path& path : options.images) {
     BAUTA_TRY(const edge::Recognition recognition, recognise_file(path, [&](ByteView image) {
-                return edge->identify(options.gallery, image);
+                return edge->identify(options.gallery, image, options.candidates);
               }));
     report.json.push_back(
         {{"image", path.string()},
@@ -111,6 +111,7 @@ Result<Report> identify(const CommonOptions& common, const IdentifyOptions& opti
           recognition.decision == v1::DECISION_ACCEPTED ? Json(recognition.subject) : Json()},
          {"reason", recognition.reason},
          {"timings_ms", to_json(recognition.timings)}});
+    if (options.candidates > 1) report.json.back()["candidates"] = recognition.candidates;
     const std::string answer = recognition.decision == v1::DECISION_ACCEPTED ? recognition.subject
                                : recognition.decision == v1::DECISION_REJECTED
                                    ? "not enrolled"

@@ -1,5 +1,6 @@
 #include "services/auth/auth_server.h"
 
+#include <algorithm>
 #include <chrono>
 
 #include "base/file.h"
@@ -346,6 +347,11 @@ Result<match::SwitchedProbe> AuthServer::probe_of(const Request& request, const 
 Result<v1::EraseReply> AuthServer::erase(const v1::EraseRequest& request) {
   std::lock_guard lock(mutex_);
   BAUTA_TRY(Loaded* const gallery, load(request.gallery()));
+  if (gallery->quarantined) {  // the blocks lack what the catalogue has
+    gallery->references.reset();
+    BAUTA_CHECK(load_references(*gallery));
+    gallery->quarantined = false;
+  }
   BAUTA_TRY(const store::Subject subject, catalogue_.find_subject(gallery->row, request.subject()));
   // Out of the blocks first, while the originals to subtract can still be read; whatever fails from
   // here on, the next request loads the gallery as the catalogue has it.
@@ -367,6 +373,16 @@ Result<v1::EraseReply> AuthServer::erase(const v1::EraseRequest& request) {
 }
 
 // --- Recognition
+
+Status AuthServer::quarantine(Loaded& gallery, const match::ScoreMap& map,
+                              const v1::DecideReply& decided) {
+  for (const v1::Position& position : decided.quarantined()) {
+    BAUTA_TRY(const uint64_t slot, map.slot({position.block(), position.coefficient()}));
+    gallery.references->retire(slot);
+    gallery.quarantined = true;
+  }
+  return {};
+}
 
 Status AuthServer::audit(store::AuditEvent event, v1::Decision decision, const std::string& gallery,
                          const std::string& subject) {
@@ -420,6 +436,13 @@ Result<v1::IdentifyReply> AuthServer::identify(const v1::IdentifyRequest& reques
     BAUTA_TRY(const v1::DecideReply decided, keys_.decide(decide));
     reply.mutable_timings()->set_decide_us(microseconds_since(sent));
     reply.set_decision(decided.decision());
+    BAUTA_CHECK(quarantine(*gallery, search.map, decided));
+    for (const v1::Position& position : decided.candidates()) {
+      BAUTA_TRY(const uint64_t slot, search.map.slot({position.block(), position.coefficient()}));
+      const std::string& subject = gallery->enrolled.at(slot).subject;
+      if (std::ranges::find(reply.candidates(), subject) == reply.candidates().end())
+        reply.add_candidates(subject);
+    }
     if (decided.decision() == v1::DECISION_ACCEPTED || decided.has_evaluation_score()) {
       BAUTA_TRY(const uint64_t slot, search.map.slot({decided.block(), decided.coefficient()}));
       const std::string& subject = gallery->enrolled.at(slot).subject;

@@ -68,7 +68,8 @@ class AuthServer final : public AuthService {
     std::shared_ptr<match::EvaluationKeys> keys;
     std::map<uint64_t, Enrolled> enrolled;  // by slot
     std::unique_ptr<match::Gallery> references;
-    uint64_t generation = 0;  // of the catalogue, as far as it is loaded
+    uint64_t generation = 0;   // of the catalogue, as far as it is loaded
+    bool quarantined = false;  // a reference that the catalogue has is out of the comparison
   };
 
   AuthServer(std::filesystem::path directory, store::Catalogue catalogue, KeyService& keys,
@@ -118,6 +119,10 @@ class AuthServer final : public AuthService {
   Result<v1::DecideRequest> decide_request(const Loaded& gallery, const Request& asked,
                                            const match::SwitchedProbe& probe,
                                            const match::ScoreRequest& scores);
+  // Takes the references whose scores were implausible out of the comparison, until the gallery is
+  // loaded again; the key service has them on record.
+  static Status quarantine(Loaded& gallery, const match::ScoreMap& map,
+                           const v1::DecideReply& decided);
   Status audit(store::AuditEvent event, v1::Decision decision, const std::string& gallery,
                const std::string& subject);
 

@@ -36,6 +36,7 @@ Recognition to_recognition(const v1::IdentifyReply& reply) {
   Recognition recognition;
   recognition.decision = reply.decision();
   recognition.subject = reply.subject();
+  recognition.candidates.assign(reply.candidates().begin(), reply.candidates().end());
   recognition.evaluation_candidate = reply.evaluation_candidate();
   recognition.evaluation_score = reply.evaluation_score();
   return recognition;
@@ -252,7 +253,8 @@ Status Edge::put_probe(const face::AlignedFace& face, Request& request, Timings&
 }
 
 template <typename Probe>
-Result<Recognition> Edge::ask_identify(const std::string& gallery, const Probe& probe) {
+Result<Recognition> Edge::ask_identify(const std::string& gallery, const Probe& probe,
+                                       uint32_t max_candidates) {
   Timings timings;
   const auto start = Clock::now();
   v1::IdentifyRequest request;
@@ -261,6 +263,7 @@ Result<Recognition> Edge::ask_identify(const std::string& gallery, const Probe& 
   *request.mutable_contract() = contract_;
   BAUTA_CHECK(put_probe(probe, request, timings));
   BAUTA_TRY(*request.mutable_ticket(), sign_ticket(gallery, false, sent(request)));
+  request.set_max_candidates(max_candidates);
   BAUTA_TRY(const v1::IdentifyReply reply, auth_.identify(request));
   add_timings(reply.timings(), timings);
   timings.total = milliseconds_since(start);
@@ -290,8 +293,9 @@ Result<Recognition> Edge::ask_verify(const std::string& gallery, const std::stri
   return recognition;
 }
 
-Result<Recognition> Edge::identify(const std::string& gallery, const face::Embedding& probe) {
-  return ask_identify(gallery, probe);
+Result<Recognition> Edge::identify(const std::string& gallery, const face::Embedding& probe,
+                                   uint32_t max_candidates) {
+  return ask_identify(gallery, probe, max_candidates);
 }
 
 Result<Recognition> Edge::verify(const std::string& gallery, const std::string& subject,
@@ -320,9 +324,11 @@ Result<Recognition> Edge::recognise(ByteView image, const Ask& ask) {
   return recognition;
 }
 
-Result<Recognition> Edge::identify(const std::string& gallery, ByteView image) {
-  return recognise(image,
-                   [&](const face::AlignedFace& probe) { return ask_identify(gallery, probe); });
+Result<Recognition> Edge::identify(const std::string& gallery, ByteView image,
+                                   uint32_t max_candidates) {
+  return recognise(image, [&](const face::AlignedFace& probe) {
+    return ask_identify(gallery, probe, max_candidates);
+  });
 }
 
 Result<Recognition> Edge::verify(const std::string& gallery, const std::string& subject,

@@ -35,6 +35,8 @@ struct Recognition {
   std::string subject;                               // when accepted
   std::string reason;                                // when refused: a sentence for the person
   Timings timings;
+  std::vector<std::string>
+      candidates;  // when accepted, and more than one was asked for; best first
   // Only for keys created for evaluation: the best comparison score, and in 1:N whose it is.
   double evaluation_score = 0;
   std::string evaluation_candidate;
@@ -68,7 +70,9 @@ class Edge {
   // enrolled and reference_ids is empty. Errors: those of the authentication server.
   Result<Enrolment> enroll(const std::string& gallery, const std::string& subject,
                            std::span<const Bytes> images, bool add);
-  Result<Recognition> identify(const std::string& gallery, ByteView image);
+  // max_candidates: subjects to name, at most as many as the gallery's key allows.
+  Result<Recognition> identify(const std::string& gallery, ByteView image,
+                               uint32_t max_candidates = 1);
   Result<Recognition> verify(const std::string& gallery, const std::string& subject,
                              ByteView image);
 
@@ -81,7 +85,8 @@ class Edge {
   // The same from embeddings of this edge's engine, whatever the mode.
   Result<Enrolment> enroll(const std::string& gallery, const std::string& subject,
                            std::span<const face::Embedding> embeddings);
-  Result<Recognition> identify(const std::string& gallery, const face::Embedding& probe);
+  Result<Recognition> identify(const std::string& gallery, const face::Embedding& probe,
+                               uint32_t max_candidates = 1);
   Result<Recognition> verify(const std::string& gallery, const std::string& subject,
                              const face::Embedding& probe);
 
@@ -114,7 +119,8 @@ class Edge {
   v1::EnrolRequest enrol_request(const std::string& gallery, const std::string& subject) const;
   // Probe: what put_probe takes.
   template <typename Probe>
-  Result<Recognition> ask_identify(const std::string& gallery, const Probe& probe);
+  Result<Recognition> ask_identify(const std::string& gallery, const Probe& probe,
+                                   uint32_t max_candidates);
   template <typename Probe>
   Result<Recognition> ask_verify(const std::string& gallery, const std::string& subject,
                                  const Probe& probe);

@@ -56,6 +56,79 @@ class CliTest(unittest.TestCase):
         return self.run_bauta("gallery", "stats", "g")[0]
 
 
+class Keys(CliTest):
+    def test_rotate_suspend_destroy(self):
+        """A destroyed key ends what was made under it, also in a copy of the data that was saved before."""
+        self.make_gallery()
+        person = people(True)[0]
+        self.enroll(person)
+        identify = ["identify", "--gallery", "g", person["probe"][0]]
+        self.assertEqual(self.run_bauta(*identify)[0][0]["subject"], person["name"])
+
+        rotated, _ = self.run_bauta("keys", "rotate")
+        self.assertEqual((rotated["generation"], rotated["state"]), (2, "active"))
+        self.assertEqual(rotated["galleries_under_older_keys"], ["g"])
+        self.assertEqual(self.run_bauta(*identify)[0][0]["subject"], person["name"])
+        self.run_bauta("gallery", "create", "h")
+        keys, _ = self.run_bauta("keys", "status")
+        self.assertEqual([key["state"] for key in keys], ["deactivated", "active"])
+        self.assertEqual([key["decisions"] for key in keys], [2, 0])
+        self.assertEqual(self.run_bauta("gallery", "stats", "h")[0]["key_id"], keys[1]["key_id"])
+
+        self.run_bauta("keys", "suspend", "--generation", "1")
+        self.assertIn("suspended", self.error(*identify)[1])
+        self.run_bauta("keys", "resume", "--generation", "1")
+        self.assertEqual(self.run_bauta(*identify)[0][0]["subject"], person["name"])
+
+        saved = self.directory / "saved"
+        shutil.copytree(self.data, saved)
+        self.assertEqual(self.error("keys", "destroy", "--generation", "1")[0], "refused")
+        destroyed, _ = self.run_bauta("keys", "destroy", "--generation", "1", "--yes")
+        self.assertEqual(destroyed["state"], "destroyed")
+        self.assertEqual(list((self.data / "auth/keys").glob(keys[0]["key_id"] + "*")), [])
+        code, message = self.error(*identify)
+        self.assertEqual(code, "refused")
+        self.assertRegex(message, "key 1 of tenant 'default' was destroyed on 20")
+        token = ["--token", str(self.directory / "data-token")]
+        code, message = self.error(*token, *identify, data=saved)
+        self.assertIn("does not hold the key", message)
+        self.run_bauta("audit", "verify")
+
+    def test_backup_to_a_second_token(self):
+        self.make_gallery()
+        person = people(True)[0]
+        self.enroll(person)
+        second = ["--token", str(self.directory / "second")]
+        key, _ = self.run_bauta(*second, "keys", "backup-key")
+        key_file = self.directory / "backup-key"
+        key_file.write_text(key["public_key"] + "\n")
+        copies = self.directory / "copies"
+        self.assertEqual(self.error("keys", "backup", copies)[0], "not_found")
+        backup, _ = self.run_bauta("keys", "backup", "--backup-key", key_file, copies)
+        self.assertEqual(backup["copies"], 1)
+        # The first token is lost, with the key service's directory.
+        shutil.rmtree(self.directory / "data-token")
+        shutil.rmtree(self.data / "key")
+        restored, _ = self.run_bauta(*second, "keys", "restore", "--signer", backup["signer"], copies)
+        self.assertEqual(restored, {"restored": 1, "present": 0, "destroyed": 0})
+        answers, _ = self.run_bauta(*second, "identify", "--gallery", "g", person["probe"][0])
+        self.assertEqual(answers[0]["subject"], person["name"])
+        self.run_bauta(*second, "keys", "destroy", "--yes")
+        self.assertEqual(list(copies.iterdir()), [])
+
+    def test_a_changed_log_is_found(self):
+        self.make_gallery()
+        before, _ = self.run_bauta("audit", "verify")
+        self.assertEqual(before["signed_records"], before["records"])
+        for file in ("decisions.log", "decisions.head"):
+            path = self.data / "key" / file
+            good = path.read_bytes()
+            path.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+            self.assertEqual(self.error("audit", "verify")[0], "corrupt", file)
+            path.write_bytes(good)
+        self.assertEqual(self.run_bauta("audit", "verify")[0], before)
+
+
 class Recognition(CliTest):
     def test_enrol_identify_verify_erase(self):
         self.make_gallery()

@@ -1,5 +1,7 @@
 // The way of a template through the three parties: what is recognised, and what is refused.
 
+#include <set>
+
 #include "tests/system/parties.h"
 
 namespace bauta {
@@ -53,6 +55,31 @@ TEST_F(RecognitionTest, ScoresStayInsideUnlessTheKeyIsForEvaluation) {
   ASSERT_TRUE(known.ok());
   EXPECT_EQ(known->evaluation_score, 0);
   EXPECT_EQ(known->evaluation_candidate, "");
+}
+
+TEST_F(RecognitionTest, MoreThanOneCandidateIsNamedWhereTheKeyAllowsIt) {
+  const auto one = edge_->identify("gallery", make_embedding(1, 1), 5);
+  ASSERT_TRUE(one.ok()) << one.error().message;
+  EXPECT_EQ(one->candidates, std::vector<std::string>{subject_name(1)});
+
+  const auto key = parties_->key->store().create("many", false, {.candidates = 3}).value();
+  ASSERT_TRUE(parties_->key->store().activate(key.id).ok());
+  parties_->create_gallery("many", "many");
+  const auto edge = parties_->make_edge("edge-1", "many");
+  // Four subjects with one face, and somebody else.
+  for (const char* twin : {"a", "b", "c", "d"}) {
+    const face::Embedding photo = make_embedding(1, static_cast<unsigned>(twin[0]));
+    ASSERT_TRUE(edge->enroll("many", twin, std::span(&photo, 1)).ok());
+  }
+  ASSERT_TRUE(enroll(*edge, "many", 2).ok());
+  const auto three = edge->identify("many", make_embedding(1, 1), 10);
+  ASSERT_TRUE(three.ok()) << three.error().message;
+  ASSERT_EQ(three->candidates.size(), 3u);
+  EXPECT_EQ(three->candidates[0], three->subject);
+  EXPECT_EQ(std::set<std::string>(three->candidates.begin(), three->candidates.end()).size(), 3u);
+  EXPECT_EQ(edge->identify("many", make_embedding(1, 1), 2)->candidates.size(), 2u);
+  EXPECT_TRUE(edge->identify("many", make_embedding(1, 1))->candidates.empty());
+  EXPECT_TRUE(edge->identify("many", make_embedding(50, 1), 10)->candidates.empty());
 }
 
 TEST_F(RecognitionTest, AnErasedSubjectIsNotFoundAgain) {
