@@ -1,9 +1,12 @@
 #include "services/key/decision_log.h"
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
+#include <thread>
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -21,7 +24,8 @@ constexpr size_t kFrame_bytes = 8;  // the length, and its complement
 constexpr size_t kMaxPayload_bytes = 1024;
 constexpr size_t kMaxName_bytes = 255;
 constexpr size_t kRead_bytes = size_t{4} << 20;
-constexpr int64_t kLockWait_ms = 10'000;
+constexpr std::chrono::seconds kLockWait(10);
+constexpr std::chrono::milliseconds kLockPoll(1);
 
 fs::path log_path(const fs::path& directory) {
   return directory / "decisions.log";
@@ -151,6 +155,31 @@ Status write_all(int file, const fs::path& path, ByteView bytes) {
   return {};
 }
 
+// Held alone between processes; the lock goes with the process that holds it.
+class LogLock {
+ public:
+  static Result<LogLock> acquire(int file, const fs::path& path) {
+    const auto give_up = std::chrono::steady_clock::now() + kLockWait;
+    while (flock(file, LOCK_EX | LOCK_NB) != 0) {
+      if (errno != EWOULDBLOCK && errno != EINTR) return file_error("lock", path);
+      if (std::chrono::steady_clock::now() > give_up)
+        return make_error(ErrorCode::busy, "{} is in use by another process; try again",
+                          path.string());
+      std::this_thread::sleep_for(kLockPoll);
+    }
+    return LogLock(file);
+  }
+  LogLock(LogLock&& other) noexcept : file_(std::exchange(other.file_, -1)) {}
+  LogLock& operator=(LogLock&&) = delete;
+  ~LogLock() {
+    if (file_ >= 0) (void)flock(file_, LOCK_UN);
+  }
+
+ private:
+  explicit LogLock(int file) : file_(file) {}
+  int file_;
+};
+
 struct SignedHead {
   LogHead head;
   keys::SignedBy signature;
@@ -239,8 +268,6 @@ const char* log_note_name(LogNote note) {
       return "bad ticket";
     case LogNote::spent_ticket:
       return "spent ticket";
-    case LogNote::spent_budget:
-      return "spent budget";
   }
   return "unknown";
 }
@@ -249,9 +276,9 @@ Result<std::unique_ptr<DecisionLog>> DecisionLog::open(const fs::path& directory
   BAUTA_CHECK(create_directory(directory, 0700));
   std::unique_ptr<DecisionLog> log(new DecisionLog(directory, std::move(visit)));
   const fs::path path = log_path(directory);
-  BAUTA_TRY(const FileLock lock, FileLock::acquire(directory / "decisions.lock", kLockWait_ms));
   log->file_ = ::open(path.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
   if (log->file_ < 0) return file_error("open", path);
+  BAUTA_TRY(const LogLock lock, LogLock::acquire(log->file_, path));
   struct stat status {};
   if (fstat(log->file_, &status) != 0) return file_error("read", path);
   if (status.st_size == 0) BAUTA_CHECK(write_all(log->file_, path, as_bytes(kMagic)));
@@ -279,8 +306,7 @@ Status DecisionLog::catch_up() {
 
 Status DecisionLog::update(const std::function<Result<std::vector<LogEntry>>()>& decide) {
   std::lock_guard thread_lock(mutex_);
-  BAUTA_TRY(const FileLock process_lock,
-            FileLock::acquire(directory_ / "decisions.lock", kLockWait_ms));
+  BAUTA_TRY(const LogLock process_lock, LogLock::acquire(file_, log_path(directory_)));
   BAUTA_CHECK(catch_up());
   BAUTA_TRY(const std::vector<LogEntry> entries, decide());
   return entries.empty() ? Status() : append(entries);

@@ -36,7 +36,6 @@ enum class LogNote : uint8_t {
   no_template = 3,   // a probe or reference was not admitted
   bad_ticket = 4,    // not signed by the edge for this request, or out of date
   spent_ticket = 5,  // has had its decision
-  spent_budget = 6,  // the key has made all decisions that it may
 };
 const char* log_event_name(LogEvent event);
 const char* log_outcome_name(LogOutcome outcome);
