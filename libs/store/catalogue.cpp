@@ -7,7 +7,7 @@ namespace {
 
 constexpr const char* kGalleryColumns =
     "SELECT id, name, key_id, contract, dimension, created_at_ms, digest, generation, "
-    "segments_version FROM gallery ";
+    "segments_version, compacted FROM gallery ";
 
 Result<Gallery> parse_gallery(const Connection& connection, const Statement& row) {
   Gallery gallery;
@@ -20,6 +20,7 @@ Result<Gallery> parse_gallery(const Connection& connection, const Statement& row
   gallery.created_at_ms = row.integer(5);
   gallery.generation = static_cast<uint64_t>(row.integer(7));
   gallery.segments_version = static_cast<uint64_t>(row.integer(8));
+  gallery.compacted = static_cast<uint64_t>(row.integer(9));
   if (!std::in_range<uint32_t>(row.integer(4)) || !equals(row.bytes(6), gallery_digest(gallery)))
     return damaged(connection, fmt::format("gallery number {}", gallery.id));
   return gallery;

@@ -66,12 +66,14 @@ struct Gallery {
   int64_t created_at_ms = 0;      // since 1970, UTC, as all times here
   uint64_t generation = 0;        // when this was read; grows with every enrolment and erasure
   uint64_t segments_version = 0;  // likewise; grows whenever the set of segments changes
+  uint64_t compacted = 0;         // the generation that the segments hold
 };
 
 struct Reference {
   int64_t id = 0;         // never used again
   uint32_t position = 0;  // in the gallery, from 0: block position / 4096, coefficient % 4096
   int64_t created_at_ms = 0;
+  bool bulk = false;  // came in a block that was made whole, and has no original
 };
 
 // Exists while it has at least one live reference.
@@ -112,7 +114,6 @@ struct Holder {
   Reference reference;
   std::string subject;
   uint64_t generation = 0;  // since when
-  bool bulk = false;
 };
 
 struct GalleryStats {
@@ -255,6 +256,11 @@ class Catalogue {
   // Positions in bulk blocks that were erased; their bytes remain in the segment.
   Result<std::vector<uint32_t>> retired_in_bulk(const Gallery& gallery);
 
+  // Whether references that are no longer in use wait for a compaction of the gallery.
+  Result<bool> erasures_wait(const Gallery& gallery);
+
+  // One behind the highest position of a single reference, live or not.
+  Result<uint32_t> end_of_positions(const Gallery& gallery);
   // The first block that holds nothing and has nothing behind it.
   Result<uint32_t> next_block(const Gallery& gallery);
   // Adds references without originals, subject i at coefficient i of the segment's block, with the

@@ -237,7 +237,7 @@ Result<Subject> Catalogue::find_subject(const Gallery& gallery, std::string_view
   Connection& connection = state_->connection;
   BAUTA_CHECK(read_generation(connection, gallery));
   BAUTA_TRY(Statement rows,
-            connection.prepare("SELECT id, position, created_at_ms, original_digest, digest "
+            connection.prepare("SELECT id, position, created_at_ms, original_digest, digest, bulk "
                                "FROM reference WHERE gallery = ?1 AND subject = ?2 "
                                "ORDER BY position",
                                {gallery.id, subject}));
@@ -245,7 +245,8 @@ Result<Subject> Catalogue::find_subject(const Gallery& gallery, std::string_view
   while (true) {
     BAUTA_TRY(const bool row, rows.step());
     if (!row) break;
-    BAUTA_TRY(const Reference reference, parse_reference(connection, gallery, subject, rows));
+    BAUTA_TRY(Reference reference, parse_reference(connection, gallery, subject, rows));
+    reference.bulk = rows.integer(5) != 0;
     found.references.push_back(reference);
   }
   if (found.references.empty()) return not_enrolled(gallery, subject);
@@ -342,8 +343,8 @@ Result<Holder> Catalogue::find_holder(const Gallery& gallery, uint32_t position)
   Holder holder;
   holder.subject = row.text(5);
   holder.generation = static_cast<uint64_t>(row.integer(6));
-  holder.bulk = row.integer(7) != 0;
   BAUTA_TRY(holder.reference, parse_reference(connection, gallery, holder.subject, row));
+  holder.reference.bulk = row.integer(7) != 0;
   return holder;
 }
 

@@ -112,9 +112,9 @@ Result<std::vector<Holder>> Catalogue::read_block(const Gallery& gallery, uint32
     BAUTA_TRY(const bool row, rows.step());
     if (!row) return holders;
     Holder& holder = holders.emplace_back();
-    holder.reference = {rows.integer(0), static_cast<uint32_t>(rows.integer(1)), rows.integer(2)};
+    holder.reference = {rows.integer(0), static_cast<uint32_t>(rows.integer(1)), rows.integer(2),
+                        rows.integer(4) != 0};
     holder.generation = static_cast<uint64_t>(rows.integer(3));
-    holder.bulk = rows.integer(4) != 0;
   }
 }
 
@@ -143,6 +143,24 @@ Result<std::vector<uint32_t>> Catalogue::retired_in_bulk(const Gallery& gallery)
                                "AND bulk = 1 ORDER BY position",
                                {gallery.id}));
   return read_numbers(std::move(rows));
+}
+
+Result<bool> Catalogue::erasures_wait(const Gallery& gallery) {
+  std::lock_guard lock(state_->mutex);
+  BAUTA_TRY(const int64_t waiting,
+            state_->connection.query_integer("SELECT EXISTS (SELECT 1 FROM reference WHERE "
+                                             "gallery = ?1 AND state = 2 AND bulk = 0)",
+                                             {gallery.id}));
+  return waiting != 0;
+}
+
+Result<uint32_t> Catalogue::end_of_positions(const Gallery& gallery) {
+  std::lock_guard lock(state_->mutex);
+  BAUTA_TRY(const int64_t end,
+            state_->connection.query_integer("SELECT coalesce(max(position) + 1, 0) FROM reference "
+                                             "WHERE gallery = ?1 AND bulk = 0",
+                                             {gallery.id}));
+  return static_cast<uint32_t>(std::clamp<int64_t>(end, 0, kMaxPositions));
 }
 
 Result<uint32_t> Catalogue::next_block(const Gallery& gallery) {

@@ -14,6 +14,9 @@ namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
 constexpr size_t kMaxRelinearizationKey_bytes = size_t{16} << 20;
+constexpr int64_t kCompactionWait_ms = 10'000;
+// To find a free block while others enrol.
+constexpr int kMaxAttempts = 10;
 
 // Lengths are measured of templates that are this much shorter than the embedding, since longer
 // ones than 1.04 are no templates; embeddings of 0.5 to 1.5 times the usual length are taken.
@@ -60,8 +63,12 @@ Result<std::unique_ptr<AuthServer>> AuthServer::open(const fs::path& directory, 
   BAUTA_CHECK(create_directory(directory, 0700));
   BAUTA_CHECK(create_directory(directory / "keys", 0700));
   BAUTA_TRY(store::Catalogue catalogue, store::Catalogue::open(directory / "catalogue.sqlite"));
-  return std::unique_ptr<AuthServer>(
+  std::unique_ptr<AuthServer> server(
       new AuthServer(directory, std::move(catalogue), keys, threads, admission));
+  BAUTA_CHECK(server->remove_deleted_galleries());
+  server->find_due_galleries();
+  server->background_ = std::thread([raw = server.get()] { raw->compact_in_background(); });
+  return server;
 }
 
 // --- Edges and keys
@@ -171,8 +178,9 @@ Result<v1::Gallery> AuthServer::describe(const store::Gallery& row) {
   reply.set_subjects(stats.subjects);
   reply.set_references(stats.references);
   reply.set_erased(stats.erased);
-  reply.set_blocks((stats.references + stats.erased + match::kDegree - 1) / match::kDegree);
-  reply.set_bytes_disk(stats.original_bytes);
+  reply.set_blocks(stats.segments);
+  reply.set_tail(stats.tail);
+  reply.set_bytes_disk(stats.original_bytes + stats.segment_bytes);
   return reply;
 }
 
@@ -180,63 +188,28 @@ Result<v1::DeleteGalleryReply> AuthServer::delete_gallery(const v1::DeleteGaller
   std::lock_guard lock(mutex_);
   BAUTA_CHECK(catalogue_.delete_gallery(request.gallery()));
   loaded_.erase(request.gallery());
+  BAUTA_CHECK(remove_deleted_galleries());
   return v1::DeleteGalleryReply();
 }
 
-Result<AuthServer::Loaded*> AuthServer::load(const std::string& name) {
+Result<AuthServer::Loaded*> AuthServer::find(const std::string& name) {
   BAUTA_TRY(const store::Gallery row, catalogue_.find_gallery(name));
   std::unique_ptr<Loaded>& gallery = loaded_[name];
   if (gallery == nullptr || gallery->row.id != row.id) {
     auto fresh = std::make_unique<Loaded>();
-    fresh->row = row;
     BAUTA_TRY(fresh->contract, parse_contract(row.contract));
     BAUTA_TRY(const match::Parameters parameters, match::Parameters::create(row.dimension));
     BAUTA_TRY(fresh->keys, open_keys(row.key_id, parameters));
     gallery = std::move(fresh);
   }
-  if (gallery->references == nullptr || gallery->generation != row.generation) {
-    if (Status loaded = load_references(*gallery); !loaded.ok()) {
-      loaded_.erase(name);  // half loaded is worse than not loaded
-      return loaded.error();
-    }
-  }
+  gallery->row = row;
   return gallery.get();
 }
 
-Status AuthServer::load_references(Loaded& gallery) {
-  if (gallery.references == nullptr) {
-    gallery.enrolled.clear();
-    gallery.generation = 0;
-    const auto read_original = [this, &gallery](uint64_t slot) -> Result<match::StoredReference> {
-      BAUTA_TRY(const Bytes original,
-                catalogue_.read_original(gallery.row, gallery.enrolled.at(slot).reference_id));
-      return match::parse_stored_reference(gallery.keys->parameters(), original);
-    };
-    BAUTA_TRY(const store::GalleryStats stats, catalogue_.stats(gallery.row));
-    gallery.references = std::make_unique<match::Gallery>(gallery.keys, read_original, &threads_);
-    gallery.references->reserve(stats.references + stats.erased);
-  }
-  bool erased_elsewhere = false;
-  const auto apply = [&](const store::ReferenceView& view) -> Status {
-    if (gallery.references->contains(view.position)) erased_elsewhere = true;
-    if (!view.live || erased_elsewhere) return {};
-    BAUTA_TRY(const match::StoredReference reference,
-              match::parse_stored_reference(gallery.keys->parameters(), view.original));
-    gallery.enrolled[view.position] = {view.id, std::string(view.subject)};
-    return gallery.references->insert(view.position, reference);
-  };
-  BAUTA_TRY(gallery.generation,
-            catalogue_.for_each_reference(gallery.row, gallery.generation, apply));
-  if (!erased_elsewhere) return {};
-  // Another process took references out whose originals are gone: lay everything out anew.
-  gallery.references.reset();
-  return load_references(gallery);
-}
-
-Result<AuthServer::Loaded*> AuthServer::load_for(const std::string& name,
+Result<AuthServer::Loaded*> AuthServer::find_for(const std::string& name,
                                                  const v1::EmbeddingContract& contract,
                                                  const std::string& edge_id) {
-  BAUTA_TRY(Loaded* const gallery, load(name));
+  BAUTA_TRY(Loaded* const gallery, find(name));
   BAUTA_CHECK(check_same_contract(gallery->contract, contract));
   if (admission_ == Admission::on_arrival)
     BAUTA_CHECK(admit_edge(gallery->row.key_id, edge_id, gallery->row.dimension));
@@ -245,12 +218,23 @@ Result<AuthServer::Loaded*> AuthServer::load_for(const std::string& name,
   return gallery;
 }
 
+Status AuthServer::load_references(Loaded& gallery) {
+  if (gallery.references == nullptr) {
+    BAUTA_TRY(gallery.references,
+              LoadedGallery::load(catalogue_, directory_, gallery.row, gallery.keys, threads_));
+    return {};
+  }
+  const Status followed = gallery.references->follow(gallery.row);
+  if (!followed.ok()) gallery.references.reset();  // half loaded is worse than not loaded
+  return followed;
+}
+
 // --- Enrolment and erasure
 
 Result<v1::EnrolReply> AuthServer::enrol(const v1::EnrolRequest& request) {
   std::lock_guard lock(mutex_);
   BAUTA_TRY(Loaded* const gallery,
-            load_for(request.gallery(), request.contract(), request.edge_id()));
+            find_for(request.gallery(), request.contract(), request.edge_id()));
   std::vector<match::StoredReference> admitted;
   std::vector<Bytes> originals;
   for (const std::string& reference : request.references()) {
@@ -270,6 +254,8 @@ Result<v1::EnrolReply> AuthServer::enrol(const v1::EnrolRequest& request) {
   BAUTA_TRY(const std::vector<store::Reference> references,
             catalogue_.enrol(gallery->row, request.subject(), originals,
                              request.add() ? store::IfEnrolled::add : store::IfEnrolled::refuse));
+  if (gallery->row.generation + 1 - gallery->row.compacted >= kCompactAfterChanges)
+    compact_soon(request.gallery());
   v1::EnrolReply reply;
   for (const store::Reference& reference : references)
     reply.add_reference_ids(std::to_string(reference.id));
@@ -345,31 +331,87 @@ Result<match::SwitchedProbe> AuthServer::probe_of(const Request& request, const 
 }
 
 Result<v1::EraseReply> AuthServer::erase(const v1::EraseRequest& request) {
-  std::lock_guard lock(mutex_);
-  BAUTA_TRY(Loaded* const gallery, load(request.gallery()));
-  if (gallery->quarantined) {  // the blocks lack what the catalogue has
-    gallery->references.reset();
-    BAUTA_CHECK(load_references(*gallery));
-    gallery->quarantined = false;
-  }
-  BAUTA_TRY(const store::Subject subject, catalogue_.find_subject(gallery->row, request.subject()));
-  // Out of the blocks first, while the originals to subtract can still be read; whatever fails from
-  // here on, the next request loads the gallery as the catalogue has it.
-  Status taken_out;
-  for (const store::Reference& reference : subject.references)
-    if (taken_out.ok()) taken_out = gallery->references->erase(reference.position);
-  Result<store::Erasure> erasure = taken_out.ok()
-                                       ? catalogue_.erase_subject(gallery->row, request.subject())
-                                       : Result<store::Erasure>(taken_out.error());
-  if (!erasure.ok()) {
-    gallery->references.reset();
-    return erasure.error();
-  }
-  for (const store::Reference& reference : subject.references)
-    gallery->enrolled.erase(reference.position);
+  BAUTA_TRY(const store::Gallery row, catalogue_.find_gallery(request.gallery()));
   v1::EraseReply reply;
-  reply.set_references(erasure->references);
+  BAUTA_TRY(const uint64_t references, catalogue_.retire_subject(row, request.subject()));
+  reply.set_references(references);
+  compact_soon(request.gallery());
   return reply;
+}
+
+// --- Compaction
+
+AuthServer::~AuthServer() {
+  {
+    std::lock_guard lock(due_mutex_);
+    stop_ = true;
+  }
+  due_changed_.notify_all();
+  if (background_.joinable()) background_.join();
+}
+
+void AuthServer::compact_soon(const std::string& gallery) {
+  {
+    std::lock_guard lock(due_mutex_);
+    due_.insert(gallery);
+  }
+  due_changed_.notify_all();
+}
+
+// What a process that ended in the middle left to do.
+void AuthServer::find_due_galleries() {
+  const auto galleries = catalogue_.list_galleries();
+  if (!galleries.ok()) return;
+  for (const store::Gallery& gallery : *galleries) {
+    const auto erasures_wait = catalogue_.erasures_wait(gallery);
+    if (gallery.generation - gallery.compacted >= kCompactAfterChanges ||
+        (erasures_wait.ok() && *erasures_wait))
+      due_.insert(gallery.name);
+  }
+}
+
+void AuthServer::compact_in_background() {
+  std::unique_lock lock(due_mutex_);
+  while (true) {
+    due_changed_.wait(lock, [this] { return stop_ || !due_.empty(); });
+    if (due_.empty()) return;
+    const std::string gallery = std::move(due_.extract(due_.begin()).value());
+    lock.unlock();
+    // A failure is no loss: the catalogue is the truth, and the next change or start tries again.
+    (void)compact(gallery);
+    lock.lock();
+  }
+}
+
+Result<Compaction> AuthServer::compact(const std::string& name) {
+  store::Gallery row;
+  std::shared_ptr<match::EvaluationKeys> keys;
+  {
+    std::lock_guard lock(mutex_);
+    BAUTA_TRY(const Loaded* const gallery, find(name));
+    row = gallery->row;
+    keys = gallery->keys;
+  }
+  BAUTA_TRY(const Compaction done, auth::compact(catalogue_, directory_, row, *keys, threads_,
+                                                 {.wait_ms = kCompactionWait_ms}));
+  BAUTA_CHECK(catalogue_.finish_erasures());
+  return done;
+}
+
+Status AuthServer::remove_deleted_galleries() {
+  // The folders first: one that is seen now belongs to a gallery that exists now or was deleted.
+  std::vector<fs::path> folders;
+  std::error_code reason;
+  for (fs::directory_iterator entry(directory_ / "segments", reason), end; !reason && entry != end;
+       entry.increment(reason))
+    folders.push_back(entry->path());
+  BAUTA_TRY(const std::vector<store::Gallery> galleries, catalogue_.list_galleries());
+  for (const fs::path& folder : folders)
+    if (std::none_of(galleries.begin(), galleries.end(), [&](const store::Gallery& gallery) {
+          return folder.filename() == std::to_string(gallery.id);
+        }))
+      fs::remove_all(folder, reason);
+  return {};
 }
 
 // --- Recognition
@@ -378,8 +420,7 @@ Status AuthServer::quarantine(Loaded& gallery, const match::ScoreMap& map,
                               const v1::DecideReply& decided) {
   for (const v1::Position& position : decided.quarantined()) {
     BAUTA_TRY(const uint64_t slot, map.slot({position.block(), position.coefficient()}));
-    gallery.references->retire(slot);
-    gallery.quarantined = true;
+    gallery.references->references().retire(slot);
   }
   return {};
 }
@@ -388,8 +429,9 @@ Status AuthServer::audit(store::AuditEvent event, v1::Decision decision, const s
                          const std::string& subject) {
   store::AuditEntry entry;
   entry.event = event;
-  entry.outcome = decision == v1::DECISION_ACCEPTED ? store::AuditOutcome::accepted
-                                                    : store::AuditOutcome::rejected;
+  entry.outcome = decision == v1::DECISION_ACCEPTED   ? store::AuditOutcome::accepted
+                  : decision == v1::DECISION_REJECTED ? store::AuditOutcome::rejected
+                                                      : store::AuditOutcome::failed;
   entry.gallery = gallery;
   entry.subject = subject;
   BAUTA_CHECK(catalogue_.append_audit(entry));
@@ -419,15 +461,17 @@ Result<v1::DecideRequest> AuthServer::decide_request(const Loaded& gallery, cons
 Result<v1::IdentifyReply> AuthServer::identify(const v1::IdentifyRequest& request) {
   std::lock_guard lock(mutex_);
   BAUTA_TRY(Loaded* const gallery,
-            load_for(request.gallery(), request.contract(), request.edge_id()));
-  BAUTA_CHECK(gallery->references->prepare());
+            find_for(request.gallery(), request.contract(), request.edge_id()));
+  BAUTA_CHECK(load_references(*gallery));
+  match::Gallery& references = gallery->references->references();
+  BAUTA_CHECK(references.prepare());
   v1::IdentifyReply reply;
   BAUTA_TRY(const match::SwitchedProbe probe,
             probe_of(request, *gallery, *reply.mutable_timings()));
   const auto start = Clock::now();
   reply.set_decision(v1::DECISION_REJECTED);
-  if (gallery->references->references() > 0) {
-    BAUTA_TRY(const match::Search search, gallery->references->search(probe));
+  if (references.references() > 0) {
+    BAUTA_TRY(const match::Search search, references.search(probe));
     BAUTA_TRY(v1::DecideRequest decide, decide_request(*gallery, request, probe, search.request));
     decide.set_threshold(gallery->contract.threshold_identify());
     decide.set_max_candidates(request.max_candidates());
@@ -439,13 +483,13 @@ Result<v1::IdentifyReply> AuthServer::identify(const v1::IdentifyRequest& reques
     BAUTA_CHECK(quarantine(*gallery, search.map, decided));
     for (const v1::Position& position : decided.candidates()) {
       BAUTA_TRY(const uint64_t slot, search.map.slot({position.block(), position.coefficient()}));
-      const std::string& subject = gallery->enrolled.at(slot).subject;
+      BAUTA_TRY(const std::string subject, name_of(*gallery, slot));
       if (std::ranges::find(reply.candidates(), subject) == reply.candidates().end())
         reply.add_candidates(subject);
     }
     if (decided.decision() == v1::DECISION_ACCEPTED || decided.has_evaluation_score()) {
       BAUTA_TRY(const uint64_t slot, search.map.slot({decided.block(), decided.coefficient()}));
-      const std::string& subject = gallery->enrolled.at(slot).subject;
+      BAUTA_TRY(const std::string subject, name_of(*gallery, slot));
       if (decided.decision() == v1::DECISION_ACCEPTED) reply.set_subject(subject);
       if (decided.has_evaluation_score()) {
         reply.set_evaluation_score(decided.evaluation_score());
@@ -453,32 +497,67 @@ Result<v1::IdentifyReply> AuthServer::identify(const v1::IdentifyRequest& reques
       }
     }
   }
+  // Nobody found is an answer only if everybody was compared.
+  const Status complete = gallery->references->check_complete();
+  if (reply.decision() == v1::DECISION_REJECTED && !complete.ok()) {
+    BAUTA_CHECK(
+        audit(store::AuditEvent::identification, v1::DECISION_UNSPECIFIED, request.gallery(), ""));
+    return complete.error();
+  }
   BAUTA_CHECK(audit(store::AuditEvent::identification, reply.decision(), request.gallery(),
                     reply.subject()));
   return reply;
 }
 
+Result<std::string> AuthServer::name_of(const Loaded& gallery, uint64_t slot) {
+  const auto holder = catalogue_.find_holder(gallery.row, static_cast<uint32_t>(slot));
+  if (holder.ok() && holder->generation <= gallery.references->generation()) return holder->subject;
+  if (!holder.ok() && holder.error().code != ErrorCode::not_found) return holder.error();
+  return make_error(ErrorCode::busy,
+                    "whoever was found in gallery {} was erased at the same moment; try again",
+                    gallery.row.name);
+}
+
+Result<match::ScoreRequest> AuthServer::compare(Loaded& gallery, const match::SwitchedProbe& probe,
+                                                const store::Subject& subject) {
+  match::ScoreRequest scores{.key_id = gallery.keys->key_id(), .blocks = {}};
+  const auto take = [&scores](match::Search&& search) {
+    for (match::ScoreBlock& block : search.request.blocks)
+      scores.blocks.push_back(std::move(block));
+  };
+  std::vector<uint64_t> in_bulk;
+  for (const store::Reference& reference : subject.references) {
+    if (reference.bulk) {
+      in_bulk.push_back(reference.position);
+      continue;
+    }
+    BAUTA_TRY(const Bytes original, catalogue_.read_original(gallery.row, reference.id));
+    BAUTA_TRY(const match::StoredReference stored,
+              match::parse_stored_reference(gallery.keys->parameters(), original));
+    BAUTA_TRY(match::Search search,
+              match::compare_one(*gallery.keys, probe, reference.position, stored));
+    take(std::move(search));
+  }
+  if (in_bulk.empty()) return scores;
+  BAUTA_CHECK(load_references(gallery));
+  match::Gallery& references = gallery.references->references();
+  for (const uint64_t slot : in_bulk)
+    if (!references.contains(slot)) BAUTA_CHECK(gallery.references->check_complete());
+  BAUTA_TRY(match::Search search, references.compare(probe, in_bulk));
+  take(std::move(search));
+  return scores;
+}
+
 Result<v1::VerifyReply> AuthServer::verify(const v1::VerifyRequest& request) {
   std::lock_guard lock(mutex_);
   BAUTA_TRY(Loaded* const gallery,
-            load_for(request.gallery(), request.contract(), request.edge_id()));
-  const match::Parameters& parameters = gallery->keys->parameters();
+            find_for(request.gallery(), request.contract(), request.edge_id()));
   BAUTA_TRY(const store::Subject subject, catalogue_.find_subject(gallery->row, request.subject()));
   v1::VerifyReply reply;
   BAUTA_TRY(const match::SwitchedProbe probe,
             probe_of(request, *gallery, *reply.mutable_timings()));
   const auto start = Clock::now();
-  match::ScoreRequest scores;
-  for (const store::Reference& reference : subject.references) {
-    BAUTA_TRY(const Bytes original, catalogue_.read_original(gallery->row, reference.id));
-    BAUTA_TRY(const match::StoredReference stored,
-              match::parse_stored_reference(parameters, original));
-    BAUTA_TRY(match::Search search,
-              match::compare_one(*gallery->keys, probe, reference.position, stored));
-    scores.key_id = search.request.key_id;
-    for (match::ScoreBlock& block : search.request.blocks)
-      scores.blocks.push_back(std::move(block));
-  }
+  BAUTA_TRY(const match::ScoreRequest scores, compare(*gallery, probe, subject));
   BAUTA_TRY(v1::DecideRequest decide, decide_request(*gallery, request, probe, scores));
   decide.set_verification(true);
   decide.set_threshold(gallery->contract.threshold_verify());

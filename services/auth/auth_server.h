@@ -6,13 +6,14 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
+#include <thread>
 
 #include "base/thread_pool.h"
-#include "match/gallery.h"
 #include "services/auth/image_mode.h"
+#include "services/auth/loaded_gallery.h"
 #include "services/services.h"
-#include "store/catalogue.h"
 
 namespace bauta::auth {
 
@@ -23,13 +24,19 @@ enum class Admission {
                // again
 };
 
+// Galleries are compacted in the background: after this many changes, and after every erasure.
+inline constexpr uint64_t kCompactAfterChanges = 64;
+
 class AuthServer final : public AuthService {
  public:
-  // Opens or creates the server's directory: catalogue.sqlite, and keys/ for the tenants' public
-  // keys. `keys` must outlive the server. Errors: those of the catalogue.
+  // Opens or creates the server's directory: catalogue.sqlite, keys/ for the tenants' public keys,
+  // and segments/. `keys` must outlive the server. Errors: those of the catalogue.
   static Result<std::unique_ptr<AuthServer>> open(const std::filesystem::path& directory,
                                                   KeyService& keys, size_t threads = 1,
                                                   Admission admission = Admission::explicitly);
+
+  // Ends the compactions that are due, so that what was erased is gone from the files.
+  ~AuthServer() override;
 
   // Lets an edge send ciphertexts for galleries under this key: fetches and stores its
   // key-switching key. Fine if it is admitted already. Error refused: the edge was revoked.
@@ -54,22 +61,16 @@ class AuthServer final : public AuthService {
   Result<v1::IdentifyReply> identify(const v1::IdentifyRequest& request) override;
   Result<v1::VerifyReply> verify(const v1::VerifyRequest& request) override;
 
- private:
-  // A reference as the matcher's slots map back to the catalogue.
-  struct Enrolled {
-    int64_t reference_id = 0;
-    std::string subject;
-  };
+  // Brings the segments up to date now, and removes what was erased. Errors: busy; no_space.
+  Result<Compaction> compact(const std::string& gallery);
 
-  // A gallery in memory, derived from the catalogue and kept in step with it.
+ private:
+  // A gallery in use.
   struct Loaded {
-    store::Gallery row;
+    store::Gallery row;  // as last seen
     v1::EmbeddingContract contract;
     std::shared_ptr<match::EvaluationKeys> keys;
-    std::map<uint64_t, Enrolled> enrolled;  // by slot
-    std::unique_ptr<match::Gallery> references;
-    uint64_t generation = 0;   // of the catalogue, as far as it is loaded
-    bool quarantined = false;  // a reference that the catalogue has is out of the comparison
+    std::unique_ptr<LoadedGallery> references;  // null until somebody searches
   };
 
   AuthServer(std::filesystem::path directory, store::Catalogue catalogue, KeyService& keys,
@@ -81,13 +82,19 @@ class AuthServer final : public AuthService {
         image_mode_(directory_, catalogue_, keys_, threads_),
         admission_(admission) {}
 
-  // The gallery with everything that the catalogue holds of it by now.
-  Result<Loaded*> load(const std::string& name);
-  Status load_references(Loaded& gallery);
-  // As load(), and checks that the request's embeddings mean what the gallery's mean and that its
+  // The gallery with its keys.
+  Result<Loaded*> find(const std::string& name);
+  // As find(), and checks that the request's embeddings mean what the gallery's mean and that its
   // edge is admitted.
-  Result<Loaded*> load_for(const std::string& name, const v1::EmbeddingContract& contract,
+  Result<Loaded*> find_for(const std::string& name, const v1::EmbeddingContract& contract,
                            const std::string& edge_id);
+  // Its references, as the catalogue has them by now.
+  Status load_references(Loaded& gallery);
+  // Who holds a slot of the loaded state. Error busy: nobody, or somebody else, by now.
+  Result<std::string> name_of(const Loaded& gallery, uint64_t slot);
+  // One score request for all references of a subject.
+  Result<match::ScoreRequest> compare(Loaded& gallery, const match::SwitchedProbe& probe,
+                                      const store::Subject& subject);
   Result<std::shared_ptr<match::EvaluationKeys>> open_keys(const std::string& key_id,
                                                            const match::Parameters& parameters);
   Result<v1::Gallery> describe(const store::Gallery& row);
@@ -123,8 +130,15 @@ class AuthServer final : public AuthService {
   // loaded again; the key service has them on record.
   static Status quarantine(Loaded& gallery, const match::ScoreMap& map,
                            const v1::DecideReply& decided);
+  // Removes what is left of the segments of galleries that no longer exist.
+  Status remove_deleted_galleries();
   Status audit(store::AuditEvent event, v1::Decision decision, const std::string& gallery,
                const std::string& subject);
+
+  // The background's part.
+  void compact_soon(const std::string& gallery);
+  void compact_in_background();
+  void find_due_galleries();
 
   std::filesystem::path directory_;
   store::Catalogue catalogue_;
@@ -134,6 +148,12 @@ class AuthServer final : public AuthService {
   const Admission admission_;
   std::mutex mutex_;  // guards loaded_ and what it points to
   std::map<std::string, std::unique_ptr<Loaded>> loaded_;
+
+  std::mutex due_mutex_;  // guards what follows
+  std::condition_variable due_changed_;
+  std::set<std::string> due_;  // names of galleries
+  bool stop_ = false;
+  std::thread background_;
 };
 
 }  // namespace bauta::auth
