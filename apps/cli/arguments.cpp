@@ -199,6 +199,58 @@ class Parser {
       stats->add_option("gallery", *options, "Name of the gallery")->required();
     }
     {
+      auto [import, options] =
+          add(gallery, "import",
+              "Add embeddings that were made elsewhere, whole blocks at a time, encrypted here",
+              gallery_import);
+      import->add_option("gallery", options->gallery, "Name of the gallery")->required();
+      import
+          ->add_option(
+              "--npy", options->embeddings,
+              "NumPy file of float32 or float64: one unit vector a row, of the gallery's dimension")
+          ->required();
+      import
+          ->add_option("--ids", options->subjects,
+                       "Text file: one subject a line, in the order of the rows")
+          ->required();
+      import->add_flag("--add", options->add,
+                       "Also to subjects that are enrolled already, or named more than once");
+    }
+    {
+      auto [backup, options] =
+          add(gallery, "export", "Write a gallery to one file, as encrypted as it is, as a backup",
+              gallery_export);
+      backup->add_option("gallery", options->gallery, "Name of the gallery")->required();
+      backup->add_option("file", options->file, "File to write; it must not exist")->required();
+    }
+    {
+      auto [restore, options] =
+          add(gallery, "restore", "Make a gallery from a backup", gallery_restore);
+      restore->add_option("gallery", options->gallery, "Name of the gallery to make")->required();
+      restore->add_option("file", options->file, "The backup")->required();
+      restore
+          ->add_option("--engine", options->engine,
+                       "Feature extractor that the gallery was created with")
+          ->capture_default_str();
+      restore->add_option("--detector", options->detector, "Face detector to use from now on")
+          ->capture_default_str();
+    }
+    {
+      auto [repair, options] = add(
+          gallery, "repair",
+          "Make damaged files of a gallery anew, from its originals and a backup", gallery_repair);
+      repair->add_option("gallery", options->gallery, "Name of the gallery")->required();
+      repair->add_option("--from", options->backup,
+                         "Backup to take imported blocks from, which have no originals");
+    }
+    {
+      auto [compact, options] =
+          add(gallery, "compact",
+              "Bring the stored blocks of a gallery up to date now, and remove what was erased",
+              gallery_compact);
+      compact->add_option("gallery", *options, "Name of the gallery")->required();
+    }
+    {
       auto [remove, options] =
           add(gallery, "delete", "Delete a gallery and all its references", gallery_delete);
       remove->add_option("gallery", options->gallery, "Name of the gallery")->required();

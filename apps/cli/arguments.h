@@ -67,6 +67,29 @@ struct GalleryDeleteOptions {
 // What an edge sends: "template" or "image".
 inline constexpr const char* kImageMode = "image";
 
+struct GalleryImportOptions {
+  std::string gallery;
+  std::filesystem::path embeddings, subjects;
+  bool add = false;
+};
+
+struct GalleryExportOptions {
+  std::string gallery;
+  std::filesystem::path file;
+};
+
+struct GalleryRestoreOptions {
+  std::string gallery;
+  std::filesystem::path file;
+  std::string engine = "patchnet";
+  std::string detector = "haar5";
+};
+
+struct GalleryRepairOptions {
+  std::string gallery;
+  std::filesystem::path backup;
+};
+
 struct EnrollOptions {
   std::string gallery, subject, mode = "template";
   bool add = false;
@@ -171,12 +194,22 @@ Result<Report> gallery_create(const CommonOptions&, const GalleryCreateOptions&)
 Result<Report> gallery_list(const CommonOptions&);                                 // gallery.cpp
 Result<Report> gallery_stats(const CommonOptions&, const std::string& gallery);    // gallery.cpp
 Result<Report> gallery_delete(const CommonOptions&, const GalleryDeleteOptions&);  // gallery.cpp
-Result<Report> enroll(const CommonOptions&, const EnrollOptions&);                 // recognise.cpp
-Result<Report> erase(const CommonOptions&, const EraseOptions&);                   // recognise.cpp
-Result<Report> identify(const CommonOptions&, const IdentifyOptions&);             // recognise.cpp
-Result<Report> verify(const CommonOptions&, const VerifyOptions&);                 // recognise.cpp
-Result<Report> eval_pairs(const CommonOptions&, const EvalOptions&);               // eval.cpp
-Result<Report> eval_identify(const CommonOptions&, const EvalOptions&);            // eval.cpp
+Result<Report> gallery_export(const CommonOptions&,
+                              const GalleryExportOptions&);  // gallery_backup.cpp
+Result<Report> gallery_restore(const CommonOptions&,
+                               const GalleryRestoreOptions&);  // gallery_backup.cpp
+Result<Report> gallery_repair(const CommonOptions&,
+                              const GalleryRepairOptions&);  // gallery_backup.cpp
+Result<Report> gallery_compact(const CommonOptions&,
+                               const std::string& gallery);  // gallery_backup.cpp
+Result<Report> gallery_import(const CommonOptions&,
+                              const GalleryImportOptions&);                    // gallery_import.cpp
+Result<Report> enroll(const CommonOptions&, const EnrollOptions&);             // recognise.cpp
+Result<Report> erase(const CommonOptions&, const EraseOptions&);               // recognise.cpp
+Result<Report> identify(const CommonOptions&, const IdentifyOptions&);         // recognise.cpp
+Result<Report> verify(const CommonOptions&, const VerifyOptions&);             // recognise.cpp
+Result<Report> eval_pairs(const CommonOptions&, const EvalOptions&);           // eval.cpp
+Result<Report> eval_identify(const CommonOptions&, const EvalOptions&);        // eval.cpp
 Result<Report> bench_match(const CommonOptions&, const BenchMatchOptions&);    // bench_match.cpp
 Result<Report> bench_decide(const CommonOptions&, const BenchDecideOptions&);  // bench_decide.cpp
 Result<Report> bench_network(const CommonOptions&,

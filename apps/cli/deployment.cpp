@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "keys/embedded_token.h"
 #include "keys/key_store.h"
+#include "services/contract.h"
 
 namespace bauta::cli {
 namespace {
@@ -79,11 +80,30 @@ Result<v1::Gallery> Deployment::create_gallery(const std::string& gallery,
   *request.mutable_contract() = edge::to_proto(engine->contract());
   BAUTA_CHECK(auth_->admit_edge(to_hex(key.id), kLocalEdge, engine->contract().dimension));
   // The settings first: a gallery that exists can be used.
+  BAUTA_CHECK(store::check_name("gallery", gallery));  // it becomes a file name
+  BAUTA_CHECK(write_settings(gallery, settings));
+  return auth_->create_gallery(request);
+}
+
+Result<v1::Gallery> Deployment::restore_gallery(const std::string& gallery,
+                                                const std::filesystem::path& backup,
+                                                const EdgeSettings& settings,
+                                                const store::BackupProgress& progress) {
+  BAUTA_CHECK(store::check_name("gallery", gallery));
+  BAUTA_TRY(const std::unique_ptr<face::Engine> engine, face::make_engine(settings.engine));
+  BAUTA_CHECK(face::make_detector(settings.detector));
+  BAUTA_TRY(const store::NewGallery held, store::read_backup_gallery(backup));
+  BAUTA_TRY(const v1::EmbeddingContract contract, parse_contract(held.contract));
+  BAUTA_CHECK(check_same_contract(contract, edge::to_proto(engine->contract())));
+  BAUTA_CHECK(auth_->admit_edge(held.key_id, kLocalEdge, held.dimension));
+  BAUTA_CHECK(write_settings(gallery, settings));
+  return auth_->restore_gallery(gallery, backup, progress);
+}
+
+Status Deployment::write_settings(const std::string& gallery, const EdgeSettings& settings) const {
   const Json json = {{"engine", lasting_name(settings.engine)},
                      {"detector", lasting_name(settings.detector)}};
-  BAUTA_CHECK(store::check_name("gallery", gallery));  // it becomes a file name
-  BAUTA_CHECK(write_file_atomically(settings_path(data_, gallery), as_bytes(json.dump(2) + "\n")));
-  return auth_->create_gallery(request);
+  return write_file_atomically(settings_path(data_, gallery), as_bytes(json.dump(2) + "\n"));
 }
 
 Result<EdgeSettings> Deployment::settings_of(const std::string& gallery) const {

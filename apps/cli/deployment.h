@@ -38,6 +38,13 @@ class Deployment {
   Result<v1::Gallery> create_gallery(const std::string& gallery, const EdgeSettings& settings,
                                      const std::string& tenant);
 
+  // Makes a gallery from a backup (store/backup.h). Error mismatch when the backup is of another
+  // engine.
+  Result<v1::Gallery> restore_gallery(const std::string& gallery,
+                                      const std::filesystem::path& backup,
+                                      const EdgeSettings& settings,
+                                      const store::BackupProgress& progress);
+
   // The edge of this machine, ready for the gallery, sending templates or encrypted images. Errors:
   // not_found; invalid_argument for images when the gallery's engine is no patch network.
   Result<std::unique_ptr<edge::Edge>> open_edge(const std::string& gallery,
@@ -47,6 +54,7 @@ class Deployment {
   explicit Deployment(std::filesystem::path data) : data_(std::move(data)) {}
 
   Status send_images(edge::Edge& edge, const EdgeSettings& settings, const SecretBytes& seed);
+  Status write_settings(const std::string& gallery, const EdgeSettings& settings) const;
   Result<EdgeSettings> settings_of(const std::string& gallery) const;
 
   std::filesystem::path data_;

@@ -22,7 +22,9 @@ Json to_json(const v1::Gallery& gallery) {
             {"threshold_identify", contract.threshold_identify()}}},
           {"key_id", gallery.key_id()},
           {"bytes_disk", gallery.bytes_disk()},
-          {"bytes_memory", gallery.bytes_memory()}};
+          {"bytes_originals", gallery.bytes_originals()},
+          {"bytes_segments", gallery.bytes_segments()},
+          {"imported", gallery.bulk()}};
 }
 
 std::string to_line(const v1::Gallery& gallery) {
@@ -58,7 +60,31 @@ Result<Report> gallery_stats(const CommonOptions& common, const std::string& nam
   v1::GetGalleryRequest request;
   request.set_gallery(name);
   BAUTA_TRY(const v1::Gallery gallery, deployment->auth().get_gallery(request));
-  return Report{to_json(gallery), to_line(gallery)};
+  BAUTA_TRY(const auth::Footprint footprint, deployment->auth().measure(name));
+  Report report{to_json(gallery), to_line(gallery)};
+  report.json["bytes_memory"] = footprint.mapped_bytes + footprint.tail_bytes;
+  report.json["bytes_mapped"] = footprint.mapped_bytes;
+  report.json["bytes_tail"] = footprint.tail_bytes;
+  report.json["bytes_catalogue"] = footprint.catalogue_bytes;
+  report.json["load_ms"] = footprint.load_ms;
+  const auto line = [&](const char* where, const char* kind, uint64_t bytes) {
+    const double each = gallery.references() == 0 ? 0
+                                                  : static_cast<double>(bytes) /
+                                                        static_cast<double>(gallery.references());
+    report.text +=
+        fmt::format("  {:<7}{:<34}{:>16} bytes {:>10.1f} a reference\n", where, kind, bytes, each);
+  };
+  line("disk", "originals", gallery.bytes_originals());
+  line("", "segments", gallery.bytes_segments());
+  line("", "catalogue, of all galleries", footprint.catalogue_bytes);
+  line("memory", "segments, mapped", footprint.mapped_bytes);
+  line("", "tail", footprint.tail_bytes);
+  report.text += fmt::format(
+      "  {} segments; {} references in the tail, {} imported without originals, {} erased; loaded "
+      "in "
+      "{:.0f} ms\n",
+      gallery.blocks(), gallery.tail(), gallery.bulk(), gallery.erased(), footprint.load_ms);
+  return report;
 }
 
 Result<Report> gallery_delete(const CommonOptions& common, const GalleryDeleteOptions& options) {

@@ -48,13 +48,6 @@ Status write_all(int descriptor, ByteView bytes, const fs::path& path) {
   return {};
 }
 
-Status sync_directory(const fs::path& directory) {
-  Descriptor descriptor(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!descriptor.valid() || fsync(descriptor.get()) != 0)
-    return system_error("sync the directory", directory, errno);
-  return {};
-}
-
 }  // namespace
 
 Result<Bytes> read_file(const fs::path& path, size_t max_size_bytes) {
@@ -97,6 +90,13 @@ Status write_file_atomically(const fs::path& path, ByteView bytes, unsigned mode
   if (rename(temporary.c_str(), path.c_str()) != 0)
     return fail(system_error("replace", path, errno));
   return sync_directory(directory);
+}
+
+Status sync_directory(const fs::path& directory) {
+  Descriptor descriptor(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!descriptor.valid() || fsync(descriptor.get()) != 0)
+    return system_error("sync the directory", directory, errno);
+  return {};
 }
 
 Status create_directory(const fs::path& path, unsigned mode) {

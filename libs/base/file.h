@@ -18,6 +18,9 @@ Result<Bytes> read_file(const std::filesystem::path& path, size_t max_size_bytes
 Status write_file_atomically(const std::filesystem::path& path, ByteView bytes,
                              unsigned mode = 0644);
 
+// Makes the names in a directory durable. Error unavailable.
+Status sync_directory(const std::filesystem::path& directory);
+
 // Creates the directory and its parents, the last with exactly `mode`; fine if it exists.
 Status create_directory(const std::filesystem::path& path, unsigned mode = 0755);
 

@@ -26,20 +26,6 @@ Result<Gallery> parse_gallery(const Connection& connection, const Statement& row
   return gallery;
 }
 
-Status check_new_gallery(const NewGallery& gallery) {
-  BAUTA_CHECK(check_name("gallery", gallery.name));
-  BAUTA_CHECK(check_name("key", gallery.key_id));
-  if (gallery.contract.empty() || gallery.contract.size() > kMaxContractBytes)
-    return make_error(ErrorCode::invalid_argument,
-                      "the embedding contract of gallery {} has {} bytes; 1 to {} are allowed",
-                      gallery.name, gallery.contract.size(), kMaxContractBytes);
-  if (gallery.dimension < 1 || gallery.dimension > kMaxDimension)
-    return make_error(ErrorCode::invalid_argument,
-                      "gallery {} cannot have dimension {}; 1 to {} are allowed", gallery.name,
-                      gallery.dimension, kMaxDimension);
-  return {};
-}
-
 Result<std::vector<std::pair<std::string, std::string>>> list_live_edges(Connection& connection) {
   BAUTA_TRY(Statement rows, connection.prepare("SELECT key_id, edge_id FROM edge WHERE state = ?1",
                                                {static_cast<int64_t>(RowState::live)}));
@@ -66,6 +52,20 @@ Status check_structure(Connection& connection) {
 
 }  // namespace
 
+Status check_new_gallery(const NewGallery& gallery) {
+  BAUTA_CHECK(check_name("gallery", gallery.name));
+  BAUTA_CHECK(check_name("key", gallery.key_id));
+  if (gallery.contract.empty() || gallery.contract.size() > kMaxContractBytes)
+    return make_error(ErrorCode::invalid_argument,
+                      "the embedding contract of gallery {} has {} bytes; 1 to {} are allowed",
+                      gallery.name, gallery.contract.size(), kMaxContractBytes);
+  if (gallery.dimension < 1 || gallery.dimension > kMaxDimension)
+    return make_error(ErrorCode::invalid_argument,
+                      "gallery {} cannot have dimension {}; 1 to {} are allowed", gallery.name,
+                      gallery.dimension, kMaxDimension);
+  return {};
+}
+
 Catalogue::Catalogue(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Catalogue::Catalogue(Catalogue&&) noexcept = default;
 Catalogue& Catalogue::operator=(Catalogue&&) noexcept = default;
@@ -82,8 +82,7 @@ Result<Catalogue> Catalogue::open(const std::filesystem::path& path, OpenOptions
   return catalogue;
 }
 
-Result<Gallery> Catalogue::create_gallery(const NewGallery& wanted) {
-  BAUTA_CHECK(check_new_gallery(wanted));
+Result<Gallery> insert_gallery(Connection& connection, const NewGallery& wanted) {
   Gallery gallery;
   gallery.name = wanted.name;
   gallery.key_id = wanted.key_id;
@@ -91,23 +90,30 @@ Result<Gallery> Catalogue::create_gallery(const NewGallery& wanted) {
   gallery.contract_digest = sha256(as_bytes(wanted.contract));
   gallery.dimension = wanted.dimension;
   gallery.created_at_ms = now_ms();
-
-  std::lock_guard lock(state_->mutex);
-  Connection& connection = state_->connection;
-  BAUTA_TRY(Transaction transaction, Transaction::begin(connection));
-  BAUTA_TRY(
-      const int64_t existing,
-      connection.query_integer("SELECT count(*) FROM gallery WHERE name = ?1", {wanted.name}));
-  if (existing != 0)
-    return make_error(ErrorCode::already_exists,
-                      "the gallery {} exists already; choose another name or delete it first",
-                      wanted.name);
   BAUTA_TRY(gallery.id,
             connection.query_integer(
                 "INSERT INTO gallery (name, key_id, contract, dimension, created_at_ms, digest, "
                 "generation) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0) RETURNING id",
                 {gallery.name, gallery.key_id, gallery.contract, int64_t{gallery.dimension},
                  gallery.created_at_ms, gallery_digest(gallery)}));
+  return gallery;
+}
+
+Status check_gallery_is_new(Connection& connection, std::string_view name) {
+  BAUTA_TRY(const int64_t existing,
+            connection.query_integer("SELECT count(*) FROM gallery WHERE name = ?1", {name}));
+  if (existing == 0) return {};
+  return make_error(ErrorCode::already_exists,
+                    "the gallery {} exists already; choose another name or delete it first", name);
+}
+
+Result<Gallery> Catalogue::create_gallery(const NewGallery& wanted) {
+  BAUTA_CHECK(check_new_gallery(wanted));
+  std::lock_guard lock(state_->mutex);
+  Connection& connection = state_->connection;
+  BAUTA_TRY(Transaction transaction, Transaction::begin(connection));
+  BAUTA_CHECK(check_gallery_is_new(connection, wanted.name));
+  BAUTA_TRY(const Gallery gallery, insert_gallery(connection, wanted));
   BAUTA_CHECK(append_audit_record(
       connection, {AuditEvent::gallery_created, AuditOutcome::accepted, gallery.name, ""}));
   BAUTA_CHECK(transaction.commit());
@@ -128,7 +134,7 @@ Result<Gallery> Catalogue::find_gallery(std::string_view name) {
 Result<std::vector<Gallery>> Catalogue::list_galleries() {
   std::lock_guard lock(state_->mutex);
   BAUTA_TRY(Statement rows, state_->connection.prepare(std::string(kGalleryColumns) +
-                                                       "WHERE name IS NOT NULL ORDER BY name"));
+                                                       "WHERE name NOT GLOB ':*' ORDER BY name"));
   std::vector<Gallery> galleries;
   while (true) {
     BAUTA_TRY(const bool row, rows.step());

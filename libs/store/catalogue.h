@@ -18,6 +18,7 @@
 //   unavailable       the file or its directory cannot be read or written
 #pragma once
 
+#include <array>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -114,6 +115,13 @@ struct Holder {
   Reference reference;
   std::string subject;
   uint64_t generation = 0;  // since when
+};
+
+struct RestoredReference {
+  uint32_t position = 0;
+  int64_t created_at_ms = 0;
+  std::string subject;
+  Bytes original;  // empty in a bulk block
 };
 
 struct GalleryStats {
@@ -256,6 +264,22 @@ class Catalogue {
   // Positions in bulk blocks that were erased; their bytes remain in the segment.
   Result<std::vector<uint32_t>> retired_in_bulk(const Gallery& gallery);
 
+  // --- Restoring a backup (store/backup.h)
+
+  // A gallery that has no name yet and is known to its restorer alone; one of an interrupted
+  // restoration under this name goes. Error: already_exists.
+  Result<Gallery> begin_restoration(const NewGallery& gallery);
+  // Error corrupt: a reference that cannot be.
+  Status restore_references(const Gallery& gallery, std::span<const RestoredReference> references);
+  // A bulk block: what the segment holds beside the references named was erased.
+  Status restore_block(const Gallery& gallery, const Segment& segment,
+                       const std::array<uint8_t, kBlockPositions / 8>& held,
+                       std::span<const RestoredReference> references);
+  // Error: already_exists.
+  Result<Gallery> finish_restoration(const Gallery& gallery, const std::string& name);
+  // Also one that is being restored.
+  Result<bool> has_gallery(int64_t id);
+
   // Whether references that are no longer in use wait for a compaction of the gallery.
   Result<bool> erasures_wait(const Gallery& gallery);
 
@@ -285,6 +309,8 @@ class Catalogue {
   // Streams all live references, also those in bulk blocks, by position.
   Status for_each_live(const Gallery& gallery,
                        const std::function<Status(const ReferenceView&)>& callback);
+  // The file without the originals, of all galleries together.
+  Result<uint64_t> bytes_beside_originals();
   // Counts rows: some 0.2 us per reference.
   Result<GalleryStats> stats(const Gallery& gallery);
 

@@ -97,6 +97,18 @@ Result<bool> nothing_remains(Connection& connection) {
 
 }  // namespace
 
+Result<uint64_t> retire_gallery(Connection& connection, std::string_view name) {
+  BAUTA_TRY(Statement row, connection.prepare("SELECT id FROM gallery WHERE name = ?1", {name}));
+  BAUTA_TRY(const bool found, row.step());
+  if (!found) return uint64_t{0};
+  Gallery gallery;
+  gallery.id = row.integer(0);
+  BAUTA_TRY(const uint64_t references, retire_references(connection, gallery, std::nullopt));
+  BAUTA_CHECK(connection.run("UPDATE gallery SET name = NULL WHERE id = ?1", {gallery.id}));
+  BAUTA_CHECK(connection.run("DELETE FROM segment WHERE gallery = ?1", {gallery.id}));
+  return references;
+}
+
 Result<bool> wipe_erased(Connection& connection) {
   BAUTA_TRY(const int64_t anything, connection.query_integer(fmt::format(
                                         "SELECT EXISTS (SELECT 1 FROM reference r WHERE state = 2 "
@@ -152,17 +164,15 @@ Result<Erasure> Catalogue::erase_subject(const Gallery& gallery, std::string_vie
 }
 
 Result<Erasure> Catalogue::delete_gallery(std::string_view name) {
-  BAUTA_TRY(const Gallery gallery, find_gallery(name));
+  BAUTA_CHECK(find_gallery(name));
   std::lock_guard lock(state_->mutex);
   Connection& connection = state_->connection;
   Erasure erasure;
   {
     BAUTA_TRY(Transaction transaction, Transaction::begin(connection));
-    BAUTA_TRY(erasure.references, retire_references(connection, gallery, std::nullopt));
-    BAUTA_CHECK(connection.run("UPDATE gallery SET name = NULL WHERE id = ?1", {gallery.id}));
-    BAUTA_CHECK(connection.run("DELETE FROM segment WHERE gallery = ?1", {gallery.id}));
+    BAUTA_TRY(erasure.references, retire_gallery(connection, name));
     BAUTA_CHECK(append_audit_record(
-        connection, {AuditEvent::gallery_deleted, AuditOutcome::accepted, gallery.name, ""}));
+        connection, {AuditEvent::gallery_deleted, AuditOutcome::accepted, std::string(name), ""}));
     BAUTA_CHECK(transaction.commit());
   }
   erasure.bytes_gone = wipe_if_possible(connection);

@@ -348,6 +348,14 @@ Result<Holder> Catalogue::find_holder(const Gallery& gallery, uint32_t position)
   return holder;
 }
 
+Result<uint64_t> Catalogue::bytes_beside_originals() {
+  std::lock_guard lock(state_->mutex);
+  BAUTA_TRY(const int64_t originals, state_->connection.query_integer(
+                                         "SELECT coalesce(sum(original_bytes), 0) FROM reference"));
+  BAUTA_TRY(const int64_t pages, state_->connection.query_integer("PRAGMA page_count"));
+  return static_cast<uint64_t>(std::max<int64_t>(pages * kPageBytes - originals, 0));
+}
+
 Result<GalleryStats> Catalogue::stats(const Gallery& gallery) {
   std::lock_guard lock(state_->mutex);
   Connection& connection = state_->connection;

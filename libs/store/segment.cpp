@@ -189,11 +189,15 @@ std::string segment_name(ByteView segment) {
   return fmt::format("{:04}-{}{}", header->content.block, to_hex(digest), kSuffix);
 }
 
-Bytes change_gallery(ByteView segment, int64_t gallery) {
-  auto header = read_header(segment, "of this program");
-  BAUTA_ASSERT(header.ok());
-  header->content.gallery = gallery;
-  Bytes changed = write_header(*header);
+Result<SegmentContent> read_segment_content(ByteView segment) {
+  BAUTA_TRY(const Header header, read_header(segment, "of a backup"));
+  return header.content;
+}
+
+Result<Bytes> change_gallery(ByteView segment, int64_t gallery) {
+  BAUTA_TRY(Header header, read_header(segment, "of a backup"));
+  header.content.gallery = gallery;
+  Bytes changed = write_header(header);
   const ByteView words = segment.subspan(kHeaderBytes);
   changed.insert(changed.end(), words.begin(), words.end());
   return changed;
@@ -216,6 +220,11 @@ Result<std::string> SegmentFolder::write(ByteView segment) const {
 
 Result<std::shared_ptr<const MappedSegment>> SegmentFolder::open(const std::string& name) const {
   return MappedSegment::open(path_ / name);
+}
+
+void SegmentFolder::remove(const std::string& name) const {
+  std::error_code ignored;
+  fs::remove(path_ / name, ignored);
 }
 
 void SegmentFolder::quarantine(const std::string& name) const {

@@ -59,9 +59,10 @@ Bytes make_segment(const SegmentContent& content, const WordSpans& images, const
 // The name of a segment: its block, and the beginning of its header's digest, which covers the
 // checksums of the rest.
 std::string segment_name(ByteView segment);
-// The same words with other content in the header, for a copy in another gallery. Precondition:
-// made by make_segment.
-Bytes change_gallery(ByteView segment, int64_t gallery);
+// What the header of a segment says. Errors as MappedSegment::open.
+Result<SegmentContent> read_segment_content(ByteView segment);
+// The same segment for another gallery. Errors as MappedSegment::open.
+Result<Bytes> change_gallery(ByteView segment, int64_t gallery);
 
 // The directory of one gallery's segments. Which of its files count is said by the catalogue alone.
 class SegmentFolder {
@@ -76,6 +77,8 @@ class SegmentFolder {
   // Durable on return, under segment_name(). Errors: no_space, unavailable.
   Result<std::string> write(ByteView segment) const;
   Result<std::shared_ptr<const MappedSegment>> open(const std::string& name) const;
+  // Of a file that does not count, or not yet.
+  void remove(const std::string& name) const;
   // Renames a damaged file to NAME.damaged, so that nobody takes it for a segment. Fine if it is
   // gone.
   void quarantine(const std::string& name) const;

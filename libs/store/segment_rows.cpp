@@ -13,14 +13,6 @@ Result<std::vector<uint32_t>> read_numbers(Statement rows) {
   }
 }
 
-Status put_segment(Connection& connection, const Gallery& gallery, const Segment& segment) {
-  return connection.run(
-      "INSERT OR REPLACE INTO segment (gallery, block, bulk, file, bytes) "
-      "VALUES (?1, ?2, ?3, ?4, ?5)",
-      {gallery.id, int64_t{segment.block}, int64_t{segment.bulk}, segment.file,
-       static_cast<int64_t>(segment.size_bytes)});
-}
-
 Result<int64_t> read_next_block(Connection& connection, const Gallery& gallery) {
   return connection.query_integer(
       "SELECT coalesce(max(position) / ?2 + 1, 0) FROM reference WHERE gallery = ?1",
@@ -28,6 +20,14 @@ Result<int64_t> read_next_block(Connection& connection, const Gallery& gallery) 
 }
 
 }  // namespace
+
+Status put_segment(Connection& connection, const Gallery& gallery, const Segment& segment) {
+  return connection.run(
+      "INSERT OR REPLACE INTO segment (gallery, block, bulk, file, bytes) "
+      "VALUES (?1, ?2, ?3, ?4, ?5)",
+      {gallery.id, int64_t{segment.block}, int64_t{segment.bulk}, segment.file,
+       static_cast<int64_t>(segment.size_bytes)});
+}
 
 Result<SegmentSet> read_segments(Connection& connection, const Gallery& gallery) {
   // One statement, so that all of it is of one state.

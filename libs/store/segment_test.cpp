@@ -59,8 +59,8 @@ TEST_F(SegmentTest, TheBytesDependOnTheContentAlone) {
   EXPECT_EQ(make_segment(content_, halves, {sums_}), segment());
   SegmentContent other = content_;
   other.gallery = 8;
-  EXPECT_EQ(change_gallery(segment(), 8), make_segment(other, {images_}, {sums_}));
-  EXPECT_NE(segment_name(change_gallery(segment(), 8)), segment_name(segment()));
+  EXPECT_EQ(*change_gallery(segment(), 8), make_segment(other, {images_}, {sums_}));
+  EXPECT_NE(segment_name(*change_gallery(segment(), 8)), segment_name(segment()));
 }
 
 TEST_F(SegmentTest, DamageIsFoundAndNamed) {

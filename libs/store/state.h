@@ -43,6 +43,13 @@ Result<int64_t> insert_payload(Connection& connection, ByteView bytes);
 Result<uint64_t> read_generation(Connection& connection, const Gallery& gallery);
 // Moves the gallery on to its next generation and returns it.
 Result<uint64_t> advance_generation(Connection& connection, const Gallery& gallery);
+Status check_new_gallery(const NewGallery& gallery);
+// Error: already_exists.
+Status check_gallery_is_new(Connection& connection, std::string_view name);
+Result<Gallery> insert_gallery(Connection& connection, const NewGallery& gallery);
+// Takes a gallery with all its references out of use, if it exists; returns their number.
+Result<uint64_t> retire_gallery(Connection& connection, std::string_view name);
+Status put_segment(Connection& connection, const Gallery& gallery, const Segment& segment);
 Result<SegmentSet> read_segments(Connection& connection, const Gallery& gallery);
 // Error: already_exists (unless `add`); invalid_argument for more than a subject may have.
 Status check_subject_may_grow(Connection& connection, const Gallery& gallery,

@@ -180,7 +180,10 @@ Result<v1::Gallery> AuthServer::describe(const store::Gallery& row) {
   reply.set_erased(stats.erased);
   reply.set_blocks(stats.segments);
   reply.set_tail(stats.tail);
+  reply.set_bytes_originals(stats.original_bytes);
+  reply.set_bytes_segments(stats.segment_bytes);
   reply.set_bytes_disk(stats.original_bytes + stats.segment_bytes);
+  reply.set_bulk(stats.bulk);
   return reply;
 }
 
@@ -339,6 +342,93 @@ Result<v1::EraseReply> AuthServer::erase(const v1::EraseRequest& request) {
   return reply;
 }
 
+Status AuthServer::enrol_block(const v1::EnrolBlockRequest& request) {
+  store::Gallery row;
+  std::shared_ptr<match::EvaluationKeys> keys;
+  {
+    std::lock_guard lock(mutex_);
+    BAUTA_TRY(const Loaded* const gallery,
+              find_for(request.gallery(), request.contract(), request.edge_id()));
+    row = gallery->row;
+    keys = gallery->keys;
+  }
+  const std::vector<std::string> subjects(request.subjects().begin(), request.subjects().end());
+  const size_t width = keys->parameters().width();
+  if (subjects.empty() || subjects.size() > match::kDegree ||
+      static_cast<size_t>(request.ciphertexts_size()) != width)
+    return make_error(ErrorCode::invalid_argument,
+                      "a block has 1 to {} subjects and {} ciphertexts, not {} and {}",
+                      match::kDegree, width, subjects.size(), request.ciphertexts_size());
+  match::TiledCiphertexts images(width);
+  std::vector<Status> statuses(width);
+  threads_.parallel_for(width, [&](size_t begin, size_t end) {
+    for (size_t u = begin; u < end; ++u) {
+      auto admitted = keys->admit_reference(as_bytes(request.ciphertexts(static_cast<int>(u))));
+      if (!admitted.ok()) {
+        statuses[u] = admitted.error();
+        continue;
+      }
+      const auto image = to_evaluation(std::move(admitted->ciphertext));
+      images.put(u, image.c0, image.c1);
+    }
+  });
+  for (const Status& status : statuses) BAUTA_CHECK(status);
+
+  const store::SegmentFolder folder(directory_, row.id);
+  BAUTA_TRY(const FileLock lock, folder.lock(kCompactionWait_ms));
+  for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
+    BAUTA_TRY(const uint32_t block, catalogue_.next_block(row));
+    store::SegmentContent content = segment_content(row, *keys, block, /*bulk=*/true);
+    for (size_t j = 0; j < subjects.size(); ++j) match::set_live(content.live, j);
+    const Bytes bytes = store::make_segment(content, {images.words()}, {});
+    BAUTA_TRY(const std::string file, folder.write(bytes));
+    const Status enrolled =
+        catalogue_.enrol_block(row, {block, true, file, bytes.size()}, subjects,
+                               request.add() ? store::IfEnrolled::add : store::IfEnrolled::refuse);
+    if (enrolled.ok()) return {};
+    folder.remove(file);
+    // A single enrolment took the block's first position; the next block is free.
+    if (enrolled.error().code != ErrorCode::busy) return enrolled;
+  }
+  return make_error(ErrorCode::busy, "gallery {} changes all the time; try again", row.name);
+}
+
+Result<Footprint> AuthServer::measure(const std::string& name) {
+  std::lock_guard lock(mutex_);
+  BAUTA_TRY(Loaded* const gallery, find(name));
+  gallery->references.reset();
+  const auto start = Clock::now();
+  BAUTA_CHECK(load_references(*gallery));
+  BAUTA_CHECK(gallery->references->references().prepare());
+  Footprint footprint;
+  footprint.load_ms = static_cast<double>(microseconds_since(start)) / 1000;
+  footprint.mapped_bytes = gallery->references->mapped_bytes();
+  footprint.tail_bytes = gallery->references->references().memory_bytes();
+  BAUTA_TRY(footprint.catalogue_bytes, catalogue_.bytes_beside_originals());
+  return footprint;
+}
+
+// --- Backups
+
+Result<store::BackupCounts> AuthServer::export_gallery(const std::string& gallery,
+                                                       const fs::path& file,
+                                                       const store::BackupProgress& progress) {
+  BAUTA_TRY(const store::Gallery row, catalogue_.find_gallery(gallery));
+  return store::write_backup(catalogue_, directory_, row, file, progress);
+}
+
+Result<v1::Gallery> AuthServer::restore_gallery(const std::string& gallery, const fs::path& file,
+                                                const store::BackupProgress& progress) {
+  BAUTA_TRY(const store::NewGallery held, store::read_backup_gallery(file));
+  BAUTA_TRY(const match::Parameters parameters, match::Parameters::create(held.dimension));
+  BAUTA_CHECK(parse_contract(held.contract));
+  BAUTA_CHECK(open_keys(held.key_id, parameters));
+  BAUTA_CHECK(store::restore_backup(catalogue_, directory_, file, gallery, progress));
+  BAUTA_CHECK(compact(gallery));
+  BAUTA_TRY(const store::Gallery row, catalogue_.find_gallery(gallery));
+  return describe(row);
+}
+
 // --- Compaction
 
 AuthServer::~AuthServer() {
@@ -384,6 +474,15 @@ void AuthServer::compact_in_background() {
 }
 
 Result<Compaction> AuthServer::compact(const std::string& name) {
+  return compact_with(name, {.wait_ms = kCompactionWait_ms});
+}
+
+Result<Compaction> AuthServer::repair(const std::string& name, const fs::path& backup) {
+  return compact_with(name, {.wait_ms = kCompactionWait_ms, .repair = true, .backup = backup});
+}
+
+Result<Compaction> AuthServer::compact_with(const std::string& name,
+                                            const CompactionOptions& options) {
   store::Gallery row;
   std::shared_ptr<match::EvaluationKeys> keys;
   {
@@ -392,8 +491,8 @@ Result<Compaction> AuthServer::compact(const std::string& name) {
     row = gallery->row;
     keys = gallery->keys;
   }
-  BAUTA_TRY(const Compaction done, auth::compact(catalogue_, directory_, row, *keys, threads_,
-                                                 {.wait_ms = kCompactionWait_ms}));
+  BAUTA_TRY(const Compaction done,
+            auth::compact(catalogue_, directory_, row, *keys, threads_, options));
   BAUTA_CHECK(catalogue_.finish_erasures());
   return done;
 }
@@ -405,12 +504,10 @@ Status AuthServer::remove_deleted_galleries() {
   for (fs::directory_iterator entry(directory_ / "segments", reason), end; !reason && entry != end;
        entry.increment(reason))
     folders.push_back(entry->path());
-  BAUTA_TRY(const std::vector<store::Gallery> galleries, catalogue_.list_galleries());
-  for (const fs::path& folder : folders)
-    if (std::none_of(galleries.begin(), galleries.end(), [&](const store::Gallery& gallery) {
-          return folder.filename() == std::to_string(gallery.id);
-        }))
-      fs::remove_all(folder, reason);
+  for (const fs::path& folder : folders) {
+    BAUTA_TRY(const bool exists, catalogue_.has_gallery(std::atoll(folder.filename().c_str())));
+    if (!exists) fs::remove_all(folder, reason);
+  }
   return {};
 }
 

@@ -14,6 +14,7 @@
 #include "services/auth/image_mode.h"
 #include "services/auth/loaded_gallery.h"
 #include "services/services.h"
+#include "store/backup.h"
 
 namespace bauta::auth {
 
@@ -26,6 +27,14 @@ enum class Admission {
 
 // Galleries are compacted in the background: after this many changes, and after every erasure.
 inline constexpr uint64_t kCompactAfterChanges = 64;
+
+// What a gallery takes beside its originals and segments.
+struct Footprint {
+  uint64_t mapped_bytes = 0;     // of segments, shared with the page cache
+  uint64_t tail_bytes = 0;       // of blocks in memory
+  uint64_t catalogue_bytes = 0;  // on disk, of all galleries: names, digests, indexes, audit log
+  double load_ms = 0;            // from nothing to ready for a search
+};
 
 class AuthServer final : public AuthService {
  public:
@@ -60,6 +69,25 @@ class AuthServer final : public AuthService {
   Result<v1::EraseReply> erase(const v1::EraseRequest& request) override;
   Result<v1::IdentifyReply> identify(const v1::IdentifyRequest& request) override;
   Result<v1::VerifyReply> verify(const v1::VerifyRequest& request) override;
+
+  // Adds a whole block of references that keep no originals, durably. Not for edges that are not
+  // trusted: what is encrypted in it is not checked. Errors: invalid_argument; already_exists;
+  // no_space; those of EvaluationKeys::admit_reference.
+  Status enrol_block(const v1::EnrolBlockRequest& request);
+
+  // The whole gallery as one file, and a gallery from such a file (store/backup.h). The key of a
+  // restored gallery must exist.
+  Result<store::BackupCounts> export_gallery(const std::string& gallery,
+                                             const std::filesystem::path& file,
+                                             const store::BackupProgress& progress);
+  Result<v1::Gallery> restore_gallery(const std::string& gallery, const std::filesystem::path& file,
+                                      const store::BackupProgress& progress);
+  // Makes damaged segments anew: from the originals, and those of bulk blocks from the backup, if
+  // there is one. What is lost still is named in the answer.
+  Result<Compaction> repair(const std::string& gallery, const std::filesystem::path& backup);
+
+  // Loads the gallery to measure it.
+  Result<Footprint> measure(const std::string& gallery);
 
   // Brings the segments up to date now, and removes what was erased. Errors: busy; no_space.
   Result<Compaction> compact(const std::string& gallery);
@@ -135,6 +163,7 @@ class AuthServer final : public AuthService {
   Status audit(store::AuditEvent event, v1::Decision decision, const std::string& gallery,
                const std::string& subject);
 
+  Result<Compaction> compact_with(const std::string& gallery, const CompactionOptions& options);
   // The background's part.
   void compact_soon(const std::string& gallery);
   void compact_in_background();

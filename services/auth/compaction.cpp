@@ -21,12 +21,19 @@ class Compactor {
             const store::Gallery& gallery, const match::EvaluationKeys& keys, ThreadPool& threads)
       : catalogue_(catalogue), folder_(folder), gallery_(gallery), keys_(keys), threads_(threads) {}
 
-  Result<Compaction> run(bool repair) {
+  Result<Compaction> run(const CompactionOptions& options) {
     BAUTA_TRY(const uint64_t until, catalogue_.generation(gallery_));
     BAUTA_TRY(set_, catalogue_.segments(gallery_));
     BAUTA_TRY(std::vector<uint32_t> blocks, catalogue_.changed_blocks(gallery_, set_.compacted));
     Compaction done;
-    if (repair) BAUTA_CHECK(add_damaged(blocks, done));
+    if (options.repair) {
+      BAUTA_CHECK(add_damaged(blocks, done));
+      const size_t damaged = done.lost.size();
+      if (!options.backup.empty() && damaged > 0)
+        BAUTA_TRY(done.lost,
+                  store::recover_segments(folder_, gallery_, std::move(done.lost), options.backup));
+      done.recovered = damaged - done.lost.size();
+    }
     std::vector<store::Segment> put;
     std::vector<uint32_t> dropped;
     for (const uint32_t block : blocks) {
@@ -36,10 +43,11 @@ class Compactor {
       else
         dropped.push_back(block);
     }
-    if (until != set_.compacted || !blocks.empty())
+    // With a new version of the set, servers look again, also at what was recovered.
+    if (until != set_.compacted || !blocks.empty() || done.recovered > 0)
       BAUTA_CHECK(catalogue_.replace_segments(gallery_, set_.version, until, put, dropped));
     BAUTA_TRY(const store::SegmentSet now, catalogue_.segments(gallery_));
-    BAUTA_CHECK(folder_.remove_others(now.segments, !repair || !done.lost.empty()));
+    BAUTA_CHECK(folder_.remove_others(now.segments, !options.repair || !done.lost.empty()));
     done.written = put.size();
     done.dropped = dropped.size();
     return done;
@@ -139,7 +147,7 @@ Result<Compaction> compact(store::Catalogue& catalogue, const std::filesystem::p
                            ThreadPool& threads, const CompactionOptions& options) {
   const store::SegmentFolder folder(directory, gallery.id);
   BAUTA_TRY(const FileLock lock, folder.lock(options.wait_ms));
-  return Compactor(catalogue, folder, gallery, keys, threads).run(options.repair);
+  return Compactor(catalogue, folder, gallery, keys, threads).run(options);
 }
 
 store::SegmentContent segment_content(const store::Gallery& gallery,

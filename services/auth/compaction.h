@@ -5,18 +5,21 @@
 
 #include "base/thread_pool.h"
 #include "match/gallery.h"
-#include "store/segment.h"
+#include "store/backup.h"
 
 namespace bauta::auth {
 
 struct CompactionOptions {
-  int64_t wait_ms = 0;  // for another process that compacts the same gallery
-  bool repair = false;  // also lay out anew what is damaged and has its originals
+  int64_t wait_ms = 0;           // for another process that compacts the same gallery
+  bool repair = false;           // also lay out anew what is damaged and has its originals
+  std::filesystem::path backup;  // with repair: where to look for damaged bulk blocks; or empty
 };
 
 struct Compaction {
   size_t written = 0, dropped = 0;  // segments
-  // With repair: segments of bulk blocks that are damaged and that originals cannot give back.
+  // With repair: segments of bulk blocks that came from the backup, and those that are damaged
+  // still.
+  size_t recovered = 0;
   std::vector<store::Segment> lost;
 };
 

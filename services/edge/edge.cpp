@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include "circuits/image_ciphertext.h"
+#include "match/bulk.h"
 #include "match/template_ciphertext.h"
 #include "match/template_codec.h"
 #include "network/evaluation.h"
@@ -165,10 +166,39 @@ Result<v1::Ticket> Edge::sign_ticket(const std::string& gallery, bool verificati
 Result<std::string> Edge::encrypt_reference(const face::Embedding& embedding) const {
   BAUTA_TRY(const match::TemplatePolynomial message,
             match::encode_reference(parameters_, embedding));
+  return encrypt_message(message);
+}
+
+Result<std::string> Edge::encrypt_message(const match::TemplatePolynomial& message) const {
   BAUTA_TRY(const ckks::SeededCiphertext ciphertext,
             secret::encrypt(key_, message.span(), parameters_.ring().primes().size(),
                             parameters_.reference_scale()));
   return std::string(as_text(match::serialize_reference(parameters_, ciphertext)));
+}
+
+Result<v1::EnrolBlockRequest> Edge::encrypt_block(const std::string& gallery,
+                                                  std::span<const std::string> subjects,
+                                                  std::span<const float> embeddings,
+                                                  ThreadPool& threads) const {
+  BAUTA_TRY(const match::BulkBlock block, match::BulkBlock::create(parameters_, embeddings));
+  BAUTA_ASSERT(block.references() == subjects.size());
+  std::vector<Result<std::string>> ciphertexts(parameters_.width(), std::string());
+  const auto encrypt = [&](size_t u) -> Result<std::string> {
+    BAUTA_TRY(const match::TemplatePolynomial message, block.encode(u));
+    return encrypt_message(message);
+  };
+  threads.parallel_for(ciphertexts.size(), [&](size_t begin, size_t end) {
+    for (size_t u = begin; u < end; ++u) ciphertexts[u] = encrypt(u);
+  });
+  v1::EnrolBlockRequest request;
+  request.set_gallery(gallery);
+  request.set_edge_id(edge_id_);
+  *request.mutable_contract() = contract_;
+  for (Result<std::string>& ciphertext : ciphertexts) {
+    BAUTA_TRY(*request.add_ciphertexts(), std::move(ciphertext));
+  }
+  for (const std::string& subject : subjects) request.add_subjects(subject);
+  return request;
 }
 
 // --- Requests

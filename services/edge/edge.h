@@ -10,10 +10,11 @@
 #include <string>
 #include <vector>
 
+#include "base/thread_pool.h"
 #include "circuits/plan.h"
 #include "face/engine.h"
 #include "face/pipeline.h"
-#include "match/parameters.h"
+#include "match/template_codec.h"
 #include "secret/secret_key.h"
 #include "services/services.h"
 #include "services/ticket.h"
@@ -90,6 +91,13 @@ class Edge {
   Result<Recognition> verify(const std::string& gallery, const std::string& subject,
                              const face::Embedding& probe);
 
+  // A block of up to 4,096 references made whole, for AuthServer::enrol_block: row i of
+  // `embeddings` is of subjects[i]. Errors: those of match::BulkBlock.
+  Result<v1::EnrolBlockRequest> encrypt_block(const std::string& gallery,
+                                              std::span<const std::string> subjects,
+                                              std::span<const float> embeddings,
+                                              ThreadPool& threads) const;
+
   const v1::EmbeddingContract& contract() const { return contract_; }
 
  private:
@@ -131,6 +139,7 @@ class Edge {
   Result<v1::Ticket> sign_ticket(const std::string& gallery, bool verification,
                                  const std::string& probe) const;
   Result<std::string> encrypt_reference(const face::Embedding& embedding) const;
+  Result<std::string> encrypt_message(const match::TemplatePolynomial& message) const;
 
   std::string edge_id_;
   secret::SecretKey key_;

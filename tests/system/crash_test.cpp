@@ -1,7 +1,11 @@
-// kill -9 in the middle of enrolments: what was acknowledged is there afterwards, and matches.
+// kill -9 at random moments while people are enrolled, singly and in blocks, erased, and the
+// gallery is compacted: what was acknowledged is there afterwards, who was erased is not, and the
+// gallery opens. The environment variable BAUTA_CRASH_ROUNDS sets the number of kills
+// (tests/system/crash_rounds).
 
-#include <algorithm>
 #include <csignal>
+#include <cstdlib>
+#include <set>
 #include <thread>
 
 #include <sys/wait.h>
@@ -12,73 +16,158 @@
 namespace bauta {
 namespace {
 
-constexpr unsigned kEnrolments = 200;
+constexpr unsigned kBlockPeople = 6;
 
-class CrashTest : public SystemTest {
+// What the child says through its pipe: that something is going to happen, or has been
+// acknowledged.
+struct Saying {
+  enum What : uint32_t { enrolled, block_enrolled, erasing, erased } what;
+  uint32_t person;
+};
+
+class CrashRounds : public SystemTest {
  protected:
-  // Enrols in a process of its own, from `first` on, and reports each acknowledged person through
-  // the pipe.
-  [[noreturn]] void enroll_in_child(unsigned first, int report) {
-    Parties parties(directory_);
-    const auto edge = parties.make_edge();
-    for (unsigned person = first; person < kEnrolments; ++person) {
-      // One that was durable before the last kill, but not yet acknowledged, is acknowledged now.
-      const auto enrolled = enroll(*edge, "gallery", person);
-      if (!enrolled.ok() && enrolled.error().code != ErrorCode::already_exists) _exit(1);
-      if (write(report, &person, sizeof person) != sizeof person) _exit(1);
-    }
-    _exit(0);
+  static int rounds() {
+    const char* variable = std::getenv("BAUTA_CRASH_ROUNDS");
+    return variable != nullptr ? std::atoi(variable) : 10;
   }
 
-  // Runs such a process, kills it after the time given unless it ends before, and returns who was
-  // acknowledged.
-  std::vector<unsigned> enroll_until_killed(unsigned first, std::chrono::milliseconds lifetime) {
+  static Status enrol_block(edge::Edge& edge, auth::AuthServer& auth, unsigned first) {
+    std::vector<std::string> subjects;
+    std::vector<float> rows;
+    for (unsigned person = first; person < first + kBlockPeople; ++person) {
+      subjects.push_back(subject_name(person));
+      const face::Embedding embedding = make_embedding(person);
+      rows.insert(rows.end(), embedding.begin(), embedding.end());
+    }
+    ThreadPool one(1);
+    BAUTA_TRY(const v1::EnrolBlockRequest request,
+              edge.encrypt_block("gallery", subjects, rows, one));
+    return auth.enrol_block(request);
+  }
+
+  static Status erase(auth::AuthServer& auth, unsigned person) {
+    v1::EraseRequest request;
+    request.set_gallery("gallery");
+    request.set_subject(subject_name(person));
+    BAUTA_CHECK(auth.erase(request));
+    return {};
+  }
+
+  // Changes the gallery until it is killed; people from `first` on are new.
+  [[noreturn]] void change_until_killed(unsigned first, unsigned seed, int report) {
+    Parties parties(directory_);
+    const auto edge = parties.make_edge();
+    std::mt19937 random(seed);
+    std::vector<unsigned> present;
+    const auto say = [&](Saying::What what, unsigned person) {
+      const Saying saying{what, person};
+      if (write(report, &saying, sizeof saying) != sizeof saying) _exit(2);
+    };
+    const auto must = [](const auto& result) {
+      if (result.ok()) return;
+      fmt::print(stderr, "{}\n", result.error().message);
+      _exit(1);
+    };
+    for (unsigned person = first;;) {
+      const unsigned choice = random() % 16;
+      if (choice == 0) {
+        must(enrol_block(*edge, *parties.auth, person));
+        say(Saying::block_enrolled, person);
+        for (unsigned i = 0; i < kBlockPeople; ++i) present.push_back(person++);
+      } else if (choice < 3) {
+        must(parties.auth->compact("gallery"));
+      } else if (choice < 7 && !present.empty()) {
+        const size_t at = random() % present.size();
+        const unsigned leaving = present[at];
+        present.erase(present.begin() + static_cast<long>(at));
+        say(Saying::erasing, leaving);
+        must(erase(*parties.auth, leaving));
+        say(Saying::erased, leaving);
+      } else {
+        must(enroll(*edge, "gallery", person));
+        say(Saying::enrolled, person);
+        present.push_back(person++);
+      }
+    }
+  }
+
+  // Runs such a process for some time and takes down what it said.
+  void run_and_kill(unsigned seed, std::chrono::milliseconds lifetime) {
     int ends[2] = {};
-    EXPECT_EQ(pipe(ends), 0);
+    ASSERT_EQ(pipe(ends), 0);
     const pid_t child = fork();
     if (child == 0) {
       close(ends[0]);
-      enroll_in_child(first, ends[1]);
+      change_until_killed(next_, seed, ends[1]);
     }
     close(ends[1]);
     std::thread killer([&] {
       std::this_thread::sleep_for(lifetime);
       kill(child, SIGKILL);
     });
-    std::vector<unsigned> acknowledged;
-    for (unsigned person = 0; read(ends[0], &person, sizeof person) == sizeof person;)
-      acknowledged.push_back(person);
+    recent_.clear();
+    for (Saying saying{}; read(ends[0], &saying, sizeof saying) == sizeof saying;) take(saying);
     killer.join();
     int status = 0;
     waitpid(child, &status, 0);
-    EXPECT_FALSE(WIFEXITED(status) && WEXITSTATUS(status) != 0) << "the child met an error";
+    ASSERT_TRUE(WIFSIGNALED(status)) << "the child met an error";
     close(ends[0]);
-    return acknowledged;
+    next_ += 2 * kBlockPeople;  // past those whose enrolment was cut off
   }
+
+  void take(const Saying& saying) {
+    const unsigned people = saying.what == Saying::block_enrolled ? kBlockPeople : 1;
+    for (unsigned person = saying.person; person < saying.person + people; ++person) {
+      if (saying.what == Saying::enrolled || saying.what == Saying::block_enrolled) {
+        present_.insert(person);
+        next_ = std::max(next_, person + 1);
+      }
+      if (saying.what == Saying::erasing) present_.erase(person);
+      if (saying.what == Saying::erased) erased_.insert(person);
+      recent_.insert(person);
+    }
+  }
+
+  void check(edge::Edge& edge, unsigned person) {
+    const auto found = edge.identify("gallery", make_embedding(person, 1));
+    ASSERT_TRUE(found.ok()) << found.error().message;
+    if (present_.contains(person)) {
+      EXPECT_EQ(found->subject, subject_name(person)) << "an acknowledged enrolment is lost";
+      const auto verified = edge.verify("gallery", subject_name(person), make_embedding(person, 1));
+      ASSERT_TRUE(verified.ok()) << verified.error().message;
+      EXPECT_EQ(verified->decision, v1::DECISION_ACCEPTED);
+    }
+    if (erased_.contains(person)) {
+      EXPECT_EQ(found->subject, "") << "an erased person has returned";
+    }
+  }
+
+  std::set<unsigned> present_, erased_;  // as acknowledged
+  std::set<unsigned> recent_;            // whom the last child changed
+  unsigned next_ = 0;
 };
 
-TEST_F(CrashTest, EveryAcknowledgedEnrolmentSurvives) {
+TEST_F(CrashRounds, NothingAcknowledgedIsLostAndNothingErasedReturns) {
   parties_->make_edge();  // admits the edge
   parties_.reset();       // a token is not shared over fork()
   std::mt19937 random(7);
-  std::vector<unsigned> acknowledged;
-  unsigned next = 0, kills = 0;
-  while (next < kEnrolments) {
-    ASSERT_LT(++kills, 500u) << "no progress";
-    const auto lifetime = std::chrono::milliseconds(100 + random() % 400);
-    for (unsigned person : enroll_until_killed(next, lifetime)) acknowledged.push_back(person);
-    if (!acknowledged.empty()) next = acknowledged.back() + 1;
+  for (int round = 0; round < rounds() && !HasFatalFailure(); ++round) {
+    run_and_kill(random(), std::chrono::milliseconds(100 + random() % 900));
+    Parties parties(directory_);
+    const auto edge = parties.make_edge();
+    for (const unsigned person : recent_) check(*edge, person);
+    // And some of those before.
+    for (int i = 0; i < 5 && next_ > 0; ++i) check(*edge, random() % next_);
   }
-  parties_ = std::make_unique<Parties>(directory_);
-  const auto edge = parties_->make_edge();
-  std::printf("%zu enrolments acknowledged over %u kills\n", acknowledged.size(), kills);
-  for (unsigned person : acknowledged) {
-    const auto found = edge->identify("gallery", make_embedding(person, 1));
-    ASSERT_TRUE(found.ok()) << found.error().message;
-    EXPECT_EQ(found->subject, subject_name(person));
-    EXPECT_EQ(edge->verify("gallery", subject_name(person), make_embedding(person, 1))->decision,
-              v1::DECISION_ACCEPTED);
-  }
+  Parties parties(directory_);
+  const auto edge = parties.make_edge();
+  for (unsigned person = 0; person < next_; ++person) check(*edge, person);
+  auto catalogue = store::Catalogue::open(directory_ / "auth/catalogue.sqlite");
+  const Status checked = catalogue->check();
+  EXPECT_TRUE(checked.ok()) << checked.error().message;
+  fmt::print("{} kills: {} people enrolled, {} erased\n", rounds(), present_.size(),
+             erased_.size());
 }
 
 }  // namespace
