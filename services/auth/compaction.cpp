@@ -29,9 +29,10 @@ class Compactor {
     if (options.repair) {
       BAUTA_CHECK(add_damaged(blocks, done));
       const size_t damaged = done.lost.size();
-      if (!options.backup.empty() && damaged > 0)
+      if (!options.backup.empty() && damaged > 0) {
         BAUTA_TRY(done.lost,
                   store::recover_segments(folder_, gallery_, std::move(done.lost), options.backup));
+      }
       done.recovered = damaged - done.lost.size();
     }
     std::vector<store::Segment> put;

@@ -10,9 +10,10 @@
 namespace bauta::auth {
 
 struct CompactionOptions {
-  int64_t wait_ms = 0;           // for another process that compacts the same gallery
-  bool repair = false;           // also lay out anew what is damaged and has its originals
-  std::filesystem::path backup;  // with repair: where to look for damaged bulk blocks; or empty
+  int64_t wait_ms = 0;  // for another process that compacts the same gallery
+  bool repair = false;  // also lay out anew what is damaged and has its originals
+  std::filesystem::path backup =
+      {};  // with repair: where to look for damaged bulk blocks; or empty
 };
 
 struct Compaction {
