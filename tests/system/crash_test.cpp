@@ -153,12 +153,12 @@ TEST_F(CrashRounds, NothingAcknowledgedIsLostAndNothingErasedReturns) {
   parties_.reset();       // a token is not shared over fork()
   std::mt19937 random(7);
   for (int round = 0; round < rounds() && !HasFatalFailure(); ++round) {
-    run_and_kill(random(), std::chrono::milliseconds(100 + random() % 900));
+    run_and_kill(static_cast<unsigned>(random()), std::chrono::milliseconds(100 + random() % 900));
     Parties parties(directory_);
     const auto edge = parties.make_edge();
     for (const unsigned person : recent_) check(*edge, person);
     // And some of those before.
-    for (int i = 0; i < 5 && next_ > 0; ++i) check(*edge, random() % next_);
+    for (int i = 0; i < 5 && next_ > 0; ++i) check(*edge, static_cast<unsigned>(random() % next_));
   }
   Parties parties(directory_);
   const auto edge = parties.make_edge();
