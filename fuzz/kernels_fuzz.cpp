@@ -175,7 +175,10 @@ void check_sums(Feed& feed) {
   const Words probe = feed.words(tile_words, q.value());
   const Words block = feed.words(tile_words, q.value());
   expect_agreement("tensor_tile", 3 * simd::kTileWords, [&](const Kernels& kernels, uint32_t* out) {
-    kernels.tensor_tile(out, probe.data(), block.data(), terms, q.constants());
+    kernels.tensor_tile(out, probe.data(), block.data(), block.data(), terms, q.constants());
+  });
+  expect_agreement("plain_tile", 2 * simd::kTileWords, [&](const Kernels& kernels, uint32_t* out) {
+    kernels.plain_tile(out, probe.data(), block.data(), block.data(), terms, q.constants());
   });
   expect_agreement("weighted_sum", count, [&](const Kernels& kernels, uint32_t* out) {
     kernels.weighted_sum(out, pa.data(), weights.data(), terms, count, q.constants());

@@ -368,6 +368,11 @@ class Parser {
       match->add_option("--probes", options->probes, "Probes searched for at once")
           ->check(CLI::Range(1, 64))
           ->capture_default_str();
+      match
+          ->add_option("--mode", options->mode,
+                       "sealed: the probe is encrypted too; visible: the server sees it")
+          ->check(CLI::IsMember({"sealed", "visible"}))
+          ->capture_default_str();
     }
     {
       auto [decide, options] =

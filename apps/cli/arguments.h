@@ -139,6 +139,7 @@ struct DemoOptions {
 
 struct BenchMatchOptions {
   size_t references = 0, dimension = 0, probes = 1;
+  std::string mode = "sealed";
 };
 
 struct BenchDecideOptions {

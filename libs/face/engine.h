@@ -23,7 +23,9 @@ struct EmbeddingContract {
   Digest model_digest{};   // SHA-256 over the weights and all that is done to a face before and
                            // after them
   uint32_t dimension = 0;  // of the embedding
-  std::string metric;  // "cosine": the comparison score is the inner product, larger is more alike
+  // "cosine": the comparison score is the inner product, larger is more alike.
+  // "squared_euclidean": 1 - distance / 2, which is the same number for unit vectors.
+  std::string metric;
   std::string normalisation;    // "unit"
   double threshold_verify = 0;  // score at or above which 1:1 accepts
   double threshold_identify =

@@ -21,6 +21,24 @@ class Stopwatch {
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
+template <typename Probe>
+using ImagesOf =
+    std::conditional_t<std::is_same_v<Probe, SwitchedProbe>, ProbeImages, VisibleProbeImages>;
+
+// The probe times one block. Errors: those of make_probe_images.
+template <typename Probe>
+Result<typename ImagesOf<Probe>::Product> multiply(const EvaluationKeys& keys, const Probe& probe,
+                                                   const Block& block, ThreadPool* pool) {
+  using Images = ImagesOf<Probe>;
+  const Parameters& parameters = keys.parameters();
+  BAUTA_TRY(const Images images, make_probe_images(keys, probe, block.folding(), pool));
+  const Images* const images_pointer = &images;
+  const TiledCiphertexts* const block_pointer = &block.images();
+  auto products = scan(std::span(&images_pointer, 1), std::span(&block_pointer, 1),
+                       parameters.ring().ciphertext_moduli(), parameters.reference_scale(), pool);
+  return std::move(products.front());
+}
+
 }  // namespace
 
 Gallery::Gallery(std::shared_ptr<const EvaluationKeys> keys, ReadStoredReference read_stored,
@@ -147,11 +165,11 @@ Status Gallery::prepare() {
   return {};
 }
 
-Result<std::vector<Search>> Gallery::search(std::span<const SwitchedProbe> probes,
-                                            SearchTimings* timings) {
+template <typename Probe>
+Result<std::vector<Search>> Gallery::search_all(std::span<const Probe> probes,
+                                                SearchTimings* timings) {
+  using Images = ImagesOf<Probe>;
   SearchTimings spent;
-  for (const SwitchedProbe& probe : probes)
-    BAUTA_CHECK(ckks::check_key_id("probe", probe.ciphertext.key_id, keys_->key_id()));
   if (references() == 0)
     return make_error(ErrorCode::not_found, "the gallery is empty; enrol somebody first");
   BAUTA_CHECK(prepare());
@@ -162,47 +180,48 @@ Result<std::vector<Search>> Gallery::search(std::span<const SwitchedProbe> probe
   std::map<size_t, std::vector<size_t>> blocks_of_folding;
   for (size_t i = 0; i < blocks_.size(); ++i)
     if (blocks_[i].references() > 0) blocks_of_folding[blocks_[i].folding()].push_back(i);
-  std::vector<std::vector<ckks::ProductCiphertext>> products(probes.size());
+  std::vector<std::vector<typename Images::Product>> products(probes.size());
   std::vector<size_t> foldings;
   std::vector<ScannedBlock> scanned;
   for (const auto& [folding, indices] : blocks_of_folding) {
     Stopwatch stopwatch;
-    std::vector<ProbeImages> images;
-    std::vector<const ProbeImages*> image_pointers;
+    std::vector<Images> images;
+    std::vector<const Images*> image_pointers;
     std::vector<const TiledCiphertexts*> block_pointers;
-    for (const SwitchedProbe& probe : probes) {
-      BAUTA_TRY(ProbeImages made, make_probe_images(*keys_, probe, folding, pool_));
+    for (const Probe& probe : probes) {
+      BAUTA_TRY(Images made, make_probe_images(*keys_, probe, folding, pool_));
       images.push_back(std::move(made));
     }
     spent.expand += stopwatch.lap_us();
-    for (const ProbeImages& image : images) image_pointers.push_back(&image);
+    for (const Images& image : images) image_pointers.push_back(&image);
     for (const size_t index : indices) {
       block_pointers.push_back(&blocks_[index].images());
       scanned.push_back({index * kDegree, blocks_[index].live_positions()});
       foldings.push_back(folding);
     }
-    std::vector<ckks::ProductCiphertext> sums =
-        scan(image_pointers, block_pointers, basis, parameters.reference_scale(), pool_);
+    std::vector<typename Images::Product> sums =
+        scan<Images>(image_pointers, block_pointers, basis, parameters.reference_scale(), pool_);
     spent.scan += stopwatch.lap_us();
     for (size_t i = 0; i < sums.size(); ++i)
       products[i / indices.size()].push_back(std::move(sums[i]));
   }
   Stopwatch stopwatch;
   std::vector<Search> searches;
-  for (std::vector<ckks::ProductCiphertext>& of_probe : products)
-    searches.push_back(hide_scores(*keys_, of_probe, foldings, scanned, pool_));
+  for (auto& of_probe : products)
+    searches.push_back(hide_scores(*keys_, std::span(of_probe), foldings, scanned, pool_));
   spent.hide = stopwatch.lap_us();
   if (timings != nullptr) *timings = spent;
   return searches;
 }
 
-Result<Search> Gallery::search(const SwitchedProbe& probe) {
-  BAUTA_TRY(std::vector<Search> searches, search(std::span(&probe, 1)));
+template <typename Probe>
+Result<Search> Gallery::search_one(const Probe& probe) {
+  BAUTA_TRY(std::vector<Search> searches, search_all(std::span(&probe, 1), nullptr));
   return std::move(searches.front());
 }
 
-Result<Search> Gallery::compare(const SwitchedProbe& probe, std::span<const uint64_t> slots) {
-  BAUTA_CHECK(ckks::check_key_id("probe", probe.ciphertext.key_id, keys_->key_id()));
+template <typename Probe>
+Result<Search> Gallery::compare(const Probe& probe, std::span<const uint64_t> slots) {
   std::map<size_t, LivePositions> wanted;  // by block
   for (const uint64_t slot : slots) {
     if (!contains(slot))
@@ -211,43 +230,43 @@ Result<Search> Gallery::compare(const SwitchedProbe& probe, std::span<const uint
   }
   BAUTA_ASSERT(!wanted.empty());
   BAUTA_CHECK(prepare());
-  const Parameters& parameters = keys_->parameters();
-  std::vector<ckks::ProductCiphertext> products;
+  std::vector<typename ImagesOf<Probe>::Product> products;
   std::vector<size_t> foldings;
   std::vector<ScannedBlock> scanned;
   for (const auto& [index, live] : wanted) {
-    const Block& block = blocks_[index];
-    BAUTA_TRY(const ProbeImages images, make_probe_images(*keys_, probe, block.folding(), pool_));
-    const ProbeImages* const images_pointer = &images;
-    const TiledCiphertexts* const block_pointer = &block.images();
-    products.push_back(
-        std::move(scan(std::span(&images_pointer, 1), std::span(&block_pointer, 1),
-                       parameters.ring().ciphertext_moduli(), parameters.reference_scale(), pool_)
-                      .front()));
-    foldings.push_back(block.folding());
+    BAUTA_TRY(auto product, multiply(*keys_, probe, blocks_[index], pool_));
+    products.push_back(std::move(product));
+    foldings.push_back(blocks_[index].folding());
     scanned.push_back({index * kDegree, live});
   }
-  return hide_scores(*keys_, products, foldings, scanned, pool_);
+  return hide_scores(*keys_, std::span(products), foldings, scanned, pool_);
 }
 
-Result<Search> compare_one(const EvaluationKeys& keys, const SwitchedProbe& probe, uint64_t slot,
+template <typename Probe>
+Result<Search> compare_one(const EvaluationKeys& keys, const Probe& probe, uint64_t slot,
                            const StoredReference& reference) {
-  BAUTA_CHECK(ckks::check_key_id("probe", probe.ciphertext.key_id, keys.key_id()));
   BAUTA_CHECK(ckks::check_key_id("reference", reference.ciphertext.key_id, keys.key_id()));
   // A block of this one reference at coefficient 0, folded at 1.
-  const Parameters& parameters = keys.parameters();
-  Block block(parameters, 1);
+  Block block(keys.parameters(), 1);
   block.add(0, reference.ciphertext);
   BAUTA_CHECK(block.prepare(keys));
-  BAUTA_TRY(const ProbeImages images, make_probe_images(keys, probe, 1));
-  const ProbeImages* const images_pointer = &images;
-  const TiledCiphertexts* const block_pointer = &block.images();
-  std::vector<ckks::ProductCiphertext> products =
-      scan(std::span(&images_pointer, 1), std::span(&block_pointer, 1),
-           parameters.ring().ciphertext_moduli(), parameters.reference_scale());
+  BAUTA_TRY(auto product, multiply(keys, probe, block, nullptr));
   const size_t folding = 1;
   const ScannedBlock scanned{slot, block.live_positions()};
-  return hide_scores(keys, products, std::span(&folding, 1), std::span(&scanned, 1));
+  return hide_scores(keys, std::span(&product, 1), std::span(&folding, 1), std::span(&scanned, 1));
 }
+
+template Result<Search> compare_one(const EvaluationKeys&, const SwitchedProbe&, uint64_t,
+                                    const StoredReference&);
+template Result<Search> compare_one(const EvaluationKeys&, const VisibleProbe&, uint64_t,
+                                    const StoredReference&);
+template Result<Search> Gallery::compare(const SwitchedProbe&, std::span<const uint64_t>);
+template Result<Search> Gallery::compare(const VisibleProbe&, std::span<const uint64_t>);
+template Result<Search> Gallery::search_one(const SwitchedProbe&);
+template Result<Search> Gallery::search_one(const VisibleProbe&);
+template Result<std::vector<Search>> Gallery::search_all(std::span<const SwitchedProbe>,
+                                                         SearchTimings*);
+template Result<std::vector<Search>> Gallery::search_all(std::span<const VisibleProbe>,
+                                                         SearchTimings*);
 
 }  // namespace bauta::match

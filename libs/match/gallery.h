@@ -75,13 +75,27 @@ class Gallery {
   // Compares each probe with every reference, after prepare(); the gallery is read once for all.
   // Errors: not_found when the gallery is empty; mismatch for a probe of another key.
   Result<std::vector<Search>> search(std::span<const SwitchedProbe> probes,
-                                     SearchTimings* timings = nullptr);
-  Result<Search> search(const SwitchedProbe& probe);
+                                     SearchTimings* timings = nullptr) {
+    return search_all(probes, timings);
+  }
+  Result<std::vector<Search>> search(std::span<const VisibleProbe> probes,
+                                     SearchTimings* timings = nullptr) {
+    return search_all(probes, timings);
+  }
+  Result<Search> search(const SwitchedProbe& probe) { return search_one(probe); }
+  Result<Search> search(const VisibleProbe& probe) { return search_one(probe); }
   // 1:1 with references that have no original: reads their blocks alone, and every other score of
-  // these is masked. Errors: not_found when a slot holds nothing; mismatch.
-  Result<Search> compare(const SwitchedProbe& probe, std::span<const uint64_t> slots);
+  // these is masked. Probe is one of the two. Errors: not_found when a slot holds nothing;
+  // mismatch.
+  template <typename Probe>
+  Result<Search> compare(const Probe& probe, std::span<const uint64_t> slots);
 
  private:
+  template <typename Probe>
+  Result<std::vector<Search>> search_all(std::span<const Probe> probes, SearchTimings* timings);
+  template <typename Probe>
+  Result<Search> search_one(const Probe& probe);
+
   Status make_room(uint64_t slot);
   // Lays the block out anew, open, from its originals.
   Status rebuild(size_t index, size_t folding);
@@ -93,8 +107,9 @@ class Gallery {
 };
 
 // 1:1: compares the probe with one reference, from its original alone. The slot is only handed
-// through to the search's map. Error: mismatch.
-Result<Search> compare_one(const EvaluationKeys& keys, const SwitchedProbe& probe, uint64_t slot,
+// through to the search's map. Probe is SwitchedProbe or VisibleProbe. Error: mismatch.
+template <typename Probe>
+Result<Search> compare_one(const EvaluationKeys& keys, const Probe& probe, uint64_t slot,
                            const StoredReference& reference);
 
 }  // namespace bauta::match

@@ -1,28 +1,8 @@
 #include "match/renewal.h"
 
-#include <algorithm>
-
 #include "ring/limb_loop.h"
 
 namespace bauta::match {
-namespace {
-
-// Ciphertext number index again.
-ckks::PolynomialPair untiled(const TiledCiphertexts& images, size_t index,
-                             const ring::Basis& basis) {
-  ckks::PolynomialPair pair{ring::EvaluationPolynomial::uninitialised(basis),
-                            ring::EvaluationPolynomial::uninitialised(basis)};
-  for (size_t slice = 0; slice < kSlices; ++slice)
-    for (size_t limb = 0; limb < kLimbs; ++limb) {
-      const uint32_t* source = images.tile(slice, limb) + index * 2 * simd::kTileWords;
-      const size_t place = slice * simd::kTileWords;
-      std::copy_n(source, simd::kTileWords, pair.u0.limb(limb).data() + place);
-      std::copy_n(source + simd::kTileWords, simd::kTileWords, pair.u1.limb(limb).data() + place);
-    }
-  return pair;
-}
-
-}  // namespace
 
 Result<Renewal> Renewal::create(std::shared_ptr<const EvaluationKeys> keys,
                                 ByteView switching_key) {
@@ -52,9 +32,11 @@ TiledCiphertexts Renewal::renew(const TiledCiphertexts& images, ThreadPool* pool
   const ring::Basis basis = keys_->parameters().ring().ciphertext_moduli();
   TiledCiphertexts renewed(images.count());
   ring::for_each_limb(images.count(), pool, [&](size_t u) {
-    const ckks::PolynomialPair old = untiled(images, u, basis);
+    auto c0 = ring::EvaluationPolynomial::uninitialised(basis);
+    auto c1 = ring::EvaluationPolynomial::uninitialised(basis);
+    images.get(u, c0, c1);
     const ckks::PolynomialPair pair =
-        keys_->switcher().switch_key(old.u1, switching_key_, {.addend = &old.u0});
+        keys_->switcher().switch_key(c1, switching_key_, {.addend = &c0});
     renewed.put(u, pair.u0, pair.u1);
   });
   return renewed;

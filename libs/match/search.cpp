@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "base/random.h"
+#include "ring/automorphism.h"
 #include "ring/limb_loop.h"
 
 namespace bauta::match {
@@ -22,6 +23,20 @@ void mask_scores(const Parameters& parameters, const LivePositions& live,
     limb[j] = modulus.add(limb[j], is_live(live, j) ? offset : masks[j]);
 }
 
+// The last step of both reductions.
+ckks::CoefficientCiphertext to_score_scale(const Parameters& parameters,
+                                           ckks::EvaluationCiphertext&& product, size_t folding) {
+  const auto missing = static_cast<uint32_t>(parameters.width() / folding);
+  const uint32_t factors[] = {missing, missing};
+  multiply_constant_in_place(product.c0, factors);
+  multiply_constant_in_place(product.c1, factors);
+  const ring::Basis moduli = parameters.ring().ciphertext_moduli();
+  const ring::RoundedDivision drop_limb(moduli.prefix(1), moduli.slice(1, 1));
+  return {drop_limb.apply(to_coefficient(std::move(product.c0))),
+          drop_limb.apply(to_coefficient(std::move(product.c1))), parameters.score_scale(),
+          product.key_id};
+}
+
 LivePositions rotated(const LivePositions& live, size_t rotation) {
   LivePositions moved{};
   for (size_t j = 0; j < kDegree; ++j)
@@ -33,6 +48,7 @@ LivePositions rotated(const LivePositions& live, size_t rotation) {
 
 Result<ProbeImages> make_probe_images(const EvaluationKeys& keys, const SwitchedProbe& probe,
                                       size_t folding, ThreadPool* pool) {
+  BAUTA_CHECK(ckks::check_key_id("probe", probe.ciphertext.key_id, keys.key_id()));
   BAUTA_TRY(const auto galois_keys, keys.galois_keys(folding));
   const ckks::CoefficientCiphertext& ciphertext = probe.ciphertext;
   const ckks::Decomposition digits = keys.switcher().decompose(ciphertext.c1, pool);
@@ -48,25 +64,39 @@ Result<ProbeImages> make_probe_images(const EvaluationKeys& keys, const Switched
   return images;
 }
 
+Result<VisibleProbeImages> make_probe_images(const EvaluationKeys& keys, const VisibleProbe& probe,
+                                             size_t folding, ThreadPool* pool) {
+  const Parameters& parameters = keys.parameters();
+  BAUTA_ASSERT(probe.polynomial.size() == kDegree);
+  const std::vector<int64_t> coefficients(probe.polynomial.span().begin(),
+                                          probe.polynomial.span().end());
+  const ring::EvaluationPolynomial original =
+      to_evaluation(ring::from_signed(coefficients, parameters.ring().ciphertext_moduli()), pool);
+  VisibleProbeImages images{TiledPolynomials(folding), parameters.probe_scale(), keys.key_id()};
+  ring::for_each_limb(folding, pool, [&](size_t u) {
+    images.tiles.put(u, apply_automorphism(original, galois_element(parameters, folding, u)));
+  });
+  return images;
+}
+
 ckks::CoefficientCiphertext reduce_product(const EvaluationKeys& keys,
                                            ckks::ProductCiphertext&& product, size_t folding) {
-  const Parameters& parameters = keys.parameters();
   const ckks::PolynomialPair pair =
       keys.switcher().switch_key(product.c2, keys.relinearization_key().key);
   add_in_place(product.c0, pair.u0);
   add_in_place(product.c1, pair.u1);
-  const auto missing = static_cast<uint32_t>(parameters.width() / folding);
-  const uint32_t factors[] = {missing, missing};
-  multiply_constant_in_place(product.c0, factors);
-  multiply_constant_in_place(product.c1, factors);
-  const ring::Basis moduli = parameters.ring().ciphertext_moduli();
-  const ring::RoundedDivision drop_limb(moduli.prefix(1), moduli.slice(1, 1));
-  return {drop_limb.apply(to_coefficient(std::move(product.c0))),
-          drop_limb.apply(to_coefficient(std::move(product.c1))), parameters.score_scale(),
-          product.key_id};
+  return to_score_scale(
+      keys.parameters(),
+      {std::move(product.c0), std::move(product.c1), product.scale, product.key_id}, folding);
 }
 
-Search hide_scores(const EvaluationKeys& keys, std::span<ckks::ProductCiphertext> products,
+ckks::CoefficientCiphertext reduce_product(const EvaluationKeys& keys,
+                                           ckks::EvaluationCiphertext&& product, size_t folding) {
+  return to_score_scale(keys.parameters(), std::move(product), folding);
+}
+
+template <typename Product>
+Search hide_scores(const EvaluationKeys& keys, std::span<Product> products,
                    std::span<const size_t> foldings, std::span<const ScannedBlock> blocks,
                    ThreadPool* pool) {
   BAUTA_ASSERT(!blocks.empty() && products.size() == blocks.size() &&
@@ -92,5 +122,10 @@ Search hide_scores(const EvaluationKeys& keys, std::span<ckks::ProductCiphertext
   });
   return {std::move(request), ScoreMap(std::move(map))};
 }
+
+template Search hide_scores(const EvaluationKeys&, std::span<ckks::ProductCiphertext>,
+                            std::span<const size_t>, std::span<const ScannedBlock>, ThreadPool*);
+template Search hide_scores(const EvaluationKeys&, std::span<ckks::EvaluationCiphertext>,
+                            std::span<const size_t>, std::span<const ScannedBlock>, ThreadPool*);
 
 }  // namespace bauta::match

@@ -6,9 +6,12 @@
 namespace bauta::match {
 
 // sigma_{g_u} of the probe for every u < folding: one decomposition and folding - 1 key switches.
-// Errors: those of EvaluationKeys::galois_keys.
+// Errors: those of EvaluationKeys::galois_keys; mismatch for a probe of another key.
 Result<ProbeImages> make_probe_images(const EvaluationKeys& keys, const SwitchedProbe& probe,
                                       size_t folding, ThreadPool* pool = nullptr);
+// One transform; the rest is permuting.
+Result<VisibleProbeImages> make_probe_images(const EvaluationKeys& keys, const VisibleProbe& probe,
+                                             size_t folding, ThreadPool* pool = nullptr);
 
 // Where the product of a search came from.
 struct ScannedBlock {
@@ -21,11 +24,15 @@ struct ScannedBlock {
 // that are not scores correlate probe and references.
 ckks::CoefficientCiphertext reduce_product(const EvaluationKeys& keys,
                                            ckks::ProductCiphertext&& product, size_t folding);
+ckks::CoefficientCiphertext reduce_product(const EvaluationKeys& keys,
+                                           ckks::EvaluationCiphertext&& product, size_t folding);
 
 // Hides everything in the products of one probe that is not a score: reduces, masks, rotates each
-// block and puts them in a random order. Precondition: as many products as blocks, at least one;
-// all of one probe and the keys' tenant; product i is folded at foldings[i].
-Search hide_scores(const EvaluationKeys& keys, std::span<ckks::ProductCiphertext> products,
+// block and puts them in a random order. Product is one of the two that scan() makes.
+// Precondition: as many products as blocks, at least one; all of one probe and the keys' tenant;
+// product i is folded at foldings[i].
+template <typename Product>
+Search hide_scores(const EvaluationKeys& keys, std::span<Product> products,
                    std::span<const size_t> foldings, std::span<const ScannedBlock> blocks,
                    ThreadPool* pool = nullptr);
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "ckks/ciphertext.h"
-#include "match/parameters.h"
+#include "match/template_codec.h"
 
 namespace bauta::match {
 
@@ -25,6 +25,13 @@ struct StoredReference {
 // A probe under the tenant's key.
 struct SwitchedProbe {
   ckks::CoefficientCiphertext ciphertext;
+};
+
+// A probe in the clear, for galleries that are made for such: a face, which the authentication
+// server then sees (SECURITY.md). The work of a search on it is done in memory that is neither
+// locked nor wiped.
+struct VisibleProbe {
+  TemplatePolynomial polynomial;  // encode_probe
 };
 
 // 61.6 kB.

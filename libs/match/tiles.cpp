@@ -25,4 +25,24 @@ void TiledCiphertexts::put(size_t index, const ring::EvaluationPolynomial& c0,
     }
 }
 
+void TiledCiphertexts::get(size_t index, ring::EvaluationPolynomial& c0,
+                           ring::EvaluationPolynomial& c1) const {
+  BAUTA_ASSERT(index < count_ && c0.limb_count() == kLimbs && c1.limb_count() == kLimbs);
+  for (size_t slice = 0; slice < kSlices; ++slice)
+    for (size_t limb = 0; limb < kLimbs; ++limb) {
+      const uint32_t* source = tile(slice, limb) + index * 2 * simd::kTileWords;
+      const size_t place = slice * simd::kTileWords;
+      std::copy_n(source, simd::kTileWords, c0.limb(limb).data() + place);
+      std::copy_n(source + simd::kTileWords, simd::kTileWords, c1.limb(limb).data() + place);
+    }
+}
+
+void TiledPolynomials::put(size_t index, const ring::EvaluationPolynomial& polynomial) {
+  BAUTA_ASSERT(index < count_ && polynomial.limb_count() == kLimbs);
+  for (size_t slice = 0; slice < kSlices; ++slice)
+    for (size_t limb = 0; limb < kLimbs; ++limb)
+      std::copy_n(polynomial.limb(limb).data() + slice * simd::kTileWords, simd::kTileWords,
+                  words_.data() + tile_begin(slice, limb) + index * simd::kTileWords);
+}
+
 }  // namespace bauta::match

@@ -40,6 +40,9 @@ class TiledCiphertexts {
   void put(size_t index, const ring::EvaluationPolynomial& c0,
            const ring::EvaluationPolynomial& c1);
 
+  // Ciphertext number index again. Preconditions: index < count(); kLimbs limbs.
+  void get(size_t index, ring::EvaluationPolynomial& c0, ring::EvaluationPolynomial& c1) const;
+
   // 2 * count() * kTileWords words. Preconditions: slice < kSlices, limb < kLimbs.
   const uint32_t* tile(size_t slice, size_t limb) const {
     return words().data() + tile_begin(slice, limb);
@@ -61,6 +64,29 @@ class TiledCiphertexts {
   size_t count_ = 0;
   ring::WordStorage words_;  // empty when shared
   SharedWords shared_;
+};
+
+// The same of m polynomials in the clear, as words [slice][limb][polynomial][kTileWords].
+class TiledPolynomials {
+ public:
+  // The caller puts every polynomial before anybody reads one.
+  explicit TiledPolynomials(size_t count) : count_(count), words_(count * kLimbs * kDegree) {}
+
+  size_t count() const { return count_; }
+  // As TiledCiphertexts::put.
+  void put(size_t index, const ring::EvaluationPolynomial& polynomial);
+  // count() * kTileWords words.
+  const uint32_t* tile(size_t slice, size_t limb) const {
+    return words_.data() + tile_begin(slice, limb);
+  }
+
+ private:
+  size_t tile_begin(size_t slice, size_t limb) const {
+    return (slice * kLimbs + limb) * count_ * simd::kTileWords;
+  }
+
+  size_t count_;
+  ring::WordStorage words_;
 };
 
 }  // namespace bauta::match

@@ -114,8 +114,14 @@ struct Kernels {
   // The inner loop of matching: for `terms` ciphertexts (c0, c1) of a probe and (k0, k1) of a
   // block, the sums of c0*k0, c0*k1 + c1*k0 and c1*k1 over kTileWords places. A tile is terms times
   // 2 times kTileWords words, c0 before c1, reduced; out is 3 * kTileWords words. terms >= 1.
-  void (*tensor_tile)(uint32_t* out, const uint32_t* probe, const uint32_t* block, size_t terms,
-                      const ModulusConstants& modulus);
+  // `next` is the tile of a block that will be read next: its beginning is fetched into the cache
+  // meanwhile, as is the rest of this one ahead of use; the processor's own guesses end at pages.
+  void (*tensor_tile)(uint32_t* out, const uint32_t* probe, const uint32_t* block,
+                      const uint32_t* next, size_t terms, const ModulusConstants& modulus);
+  // The same for a probe in the clear: the sums of p*k0 and p*k1. The probe's tile is terms times
+  // kTileWords words; out is 2 * kTileWords words.
+  void (*plain_tile)(uint32_t* out, const uint32_t* probe, const uint32_t* block,
+                     const uint32_t* next, size_t terms, const ModulusConstants& modulus);
   // out = sum over t < terms of a[t] * weights[t], weights reduced, words of a below 2^30; terms >=
   // 1. The inner loop of base conversion.
   void (*weighted_sum)(uint32_t* out, const uint32_t* const* a, const uint32_t* weights,

@@ -214,7 +214,7 @@ TEST_P(WordKernels, TensorTiles) {
       const Words probe = words(2 * terms * kTileWords, q),
                   block = words(2 * terms * kTileWords, q);
       Words out(3 * kTileWords);
-      kernels().tensor_tile(out.data(), probe.data(), block.data(), terms, modulus);
+      kernels().tensor_tile(out.data(), probe.data(), block.data(), block.data(), terms, modulus);
       for (size_t i = 0; i < kTileWords; ++i) {
         uint64_t sums[3] = {0, 0, 0};
         for (size_t t = 0; t < terms; ++t) {
@@ -227,6 +227,24 @@ TEST_P(WordKernels, TensorTiles) {
         }
         for (size_t part = 0; part < 3; ++part)
           ASSERT_EQ(out[part * kTileWords + i], sums[part]) << terms << " terms modulo " << q;
+      }
+    }
+  }
+}
+
+TEST_P(WordKernels, PlainTiles) {
+  for (uint32_t q : kModuli) {
+    const ModulusConstants modulus = constants_of(q);
+    for (size_t terms : {1u, 4u, 9u, 65u, 128u}) {
+      const Words probe = words(terms * kTileWords, q), block = words(2 * terms * kTileWords, q);
+      Words out(2 * kTileWords);
+      kernels().plain_tile(out.data(), probe.data(), block.data(), block.data(), terms, modulus);
+      for (size_t i = 0; i < 2 * kTileWords; ++i) {
+        uint64_t sum = 0;
+        for (size_t t = 0; t < terms; ++t)
+          sum +=
+              uint64_t{probe[t * kTileWords + i % kTileWords]} * block[2 * t * kTileWords + i] % q;
+        ASSERT_EQ(out[i], sum % q) << terms << " terms modulo " << q;
       }
     }
   }

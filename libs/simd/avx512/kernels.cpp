@@ -47,6 +47,7 @@ const Kernels& avx512_kernels() {
       .inner_product = inner_product_words,
       .inner_product_pair = inner_product_pair_words,
       .tensor_tile = tensor_tile_words,
+      .plain_tile = plain_tile_words,
       .weighted_sum = weighted_sum_words,
       .weighted_sums = weighted_sums_words,
       .rounded_quotient = rounded_quotient_words,

@@ -162,8 +162,8 @@ void inner_product_pair(uint32_t* out0, uint32_t* out1, const uint32_t* const* a
   inner_product(out1, a, b1, terms, count, modulus);
 }
 
-void tensor_tile(uint32_t* out, const uint32_t* probe, const uint32_t* block, size_t terms,
-                 const ModulusConstants& modulus) {
+void tensor_tile(uint32_t* out, const uint32_t* probe, const uint32_t* block, const uint32_t*,
+                 size_t terms, const ModulusConstants& modulus) {
   for (size_t i = 0; i < kTileWords; ++i) {
     const auto sum = [&](size_t probe_half, size_t block_half) {
       return lazy_sum(terms, modulus, [&](size_t t) {
@@ -176,6 +176,14 @@ void tensor_tile(uint32_t* out, const uint32_t* probe, const uint32_t* block, si
     out[kTileWords + i] = subtract_if_not_below(sum(0, 1) + sum(1, 0), modulus.value);
     out[2 * kTileWords + i] = sum(1, 1);
   }
+}
+
+void plain_tile(uint32_t* out, const uint32_t* probe, const uint32_t* block, const uint32_t*,
+                size_t terms, const ModulusConstants& modulus) {
+  for (size_t i = 0; i < 2 * kTileWords; ++i)
+    out[i] = lazy_sum(terms, modulus, [&](size_t t) {
+      return uint64_t{probe[kTileWords * t + i % kTileWords]} * block[2 * kTileWords * t + i];
+    });
 }
 
 void weighted_sum(uint32_t* out, const uint32_t* const* a, const uint32_t* weights, size_t terms,
@@ -263,6 +271,7 @@ const Kernels& scalar_kernels() {
       .inner_product = inner_product,
       .inner_product_pair = inner_product_pair,
       .tensor_tile = tensor_tile,
+      .plain_tile = plain_tile,
       .weighted_sum = weighted_sum,
       .weighted_sums = weighted_sums,
       .rounded_quotient = rounded_quotient,
