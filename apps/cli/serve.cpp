@@ -103,7 +103,7 @@ Status serve_edge(const run::Config& config) {
             rest::HttpsServer::start(https, api, record));
   run::announce_ready(fmt::format("the edge on port {}", server->port()));
   run::wait_for_stop();
-  server->drain();
+  server->drain(config.drain_timeout_ms);
   return {};
 }
 

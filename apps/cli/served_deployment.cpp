@@ -73,7 +73,7 @@ Status ServedDeployment::write_config(const std::string& engine, const std::stri
   Bytes random(16);
   random_bytes(random);
   api_key_ = to_hex(random);
-  config_.edge.api_keys = {{"bench", "admin", to_hex(sha256(as_bytes(api_key_)))}};
+  config_.edge.api_keys = {{"bench", "admin", sha256(as_bytes(api_key_))}};
   BAUTA_CHECK(create_directory(config_.data, 0700));
   const fs::path file = config_.data / "bauta.toml";
   BAUTA_CHECK(write_file_atomically(file, as_bytes(run::to_toml(config_))));
@@ -100,7 +100,11 @@ Status ServedDeployment::start_process() {
   char byte = 0;
   const bool ready = process_ > 0 && read(ends[0], &byte, 1) == 1;
   close(ends[0]);
-  if (!ready) return make_error(ErrorCode::unavailable, "the roles did not start");
+  if (!ready)
+    return make_error(
+        ErrorCode::unavailable,
+        "the roles of a deployment on loopback did not start; what 'bauta serve' said "
+        "on stderr tells why");
   return {};
 }
 

@@ -5,11 +5,15 @@
 #include <chrono>
 #include <condition_variable>
 #include <deque>
+#include <exception>
 #include <thread>
 
+#include <fcntl.h>
 #include <openssl/ssl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define CPPHTTPLIB_OPENSSL_SUPPORT
 #define CPPHTTPLIB_ZLIB_SUPPORT
@@ -18,6 +22,7 @@
 
 #include "base/random.h"
 #include "services/rest/operations.h"
+#include "services/transport/address.h"
 #include "services/transport/transport.h"
 
 namespace bauta::rest {
@@ -37,17 +42,26 @@ constexpr time_t kStall_s = 10;         // no byte for so long ends a connection
 // --- Connections under watch
 
 // What one worker's connection may still do; each worker thread has one. The watchdog shuts a
-// connection down that takes longer, or sends more before its body, than it may.
+// connection down that takes longer, or sends more before its body, than it may. It does so through
+// a descriptor of its own: the number of the server's can be another connection's by then.
 class Watched {
  public:
+  Watched() = default;
+  ~Watched() { close(); }
+  Watched(const Watched&) = delete;
+  Watched& operator=(const Watched&) = delete;
+
   void open(int descriptor) {
+    close();
     std::lock_guard lock(mutex_);
-    descriptor_ = descriptor;
+    descriptor_ = fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
+    if (descriptor_ < 0) ::shutdown(descriptor, SHUT_RDWR);  // none goes unwatched
     close_ = false;
     begin_head();
   }
   void close() {
     std::lock_guard lock(mutex_);
+    if (descriptor_ >= 0) ::close(descriptor_);
     descriptor_ = -1;
   }
   // Before a request's headers.
@@ -68,9 +82,9 @@ class Watched {
     else
       shut();
   }
-  void check(Clock::time_point now) {
+  void check(Clock::time_point now, bool cut) {
     std::lock_guard lock(mutex_);
-    if (descriptor_ >= 0 && now > deadline_) shut();
+    if (descriptor_ >= 0 && (cut || now > deadline_)) shut();
   }
   // The request was answered before all of it was read: the rest must not be taken for another.
   void close_after_answer() { close_ = true; }
@@ -129,7 +143,9 @@ void on_message(int written, int, int content_type, const void* bytes, size_t si
 // those, nothing is accepted until one is free.
 class Workers final : public httplib::TaskQueue {
  public:
-  explicit Workers(size_t max_connections) : max_connections_(max_connections) {
+  // From `cut_at` on, which may be set while they work, every connection is shut down.
+  Workers(size_t max_connections, const std::atomic<Clock::time_point>& cut_at)
+      : max_connections_(max_connections), cut_at_(cut_at) {
     for (size_t i = 0; i < kTurningAway; ++i) add_thread(true);
     watchdog_ = std::thread([this] { watch(); });
   }
@@ -199,11 +215,12 @@ class Workers final : public httplib::TaskQueue {
       std::lock_guard lock(mutex_);
       if (watchdog_stop_) return;
       const auto now = Clock::now();
-      for (const auto& watched : watched_) watched->check(now);
+      for (const auto& watched : watched_) watched->check(now, now >= cut_at_.load());
     }
   }
 
   const size_t max_connections_;
+  const std::atomic<Clock::time_point>& cut_at_;
   std::mutex mutex_;  // guards all below
   std::condition_variable filled_, overflow_filled_, freed_;
   std::deque<std::function<void()>> waiting_, overflow_;
@@ -279,6 +296,13 @@ class BodyReader {
       fate_ = BodyFate::no_memory;
     if (fate_ != BodyFate::complete) return false;
     taken_ += size;
+    if (to.capacity() - to.size() < size) {  // grown by hand, to wipe what is left behind
+      std::string larger;
+      larger.reserve(std::max(2 * to.capacity(), to.size() + size));
+      larger = to;
+      wipe_text(to);
+      to.swap(larger);
+    }
     to.append(bytes, size);
     return true;
   }
@@ -296,6 +320,15 @@ std::string new_request_id() {
   std::array<uint8_t, 12> bytes{};
   random_bytes(bytes);
   return to_hex(bytes);
+}
+
+// Two descriptors for each connection, where the machine allows it.
+void allow_descriptors(size_t max_connections) {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur =
+      std::min(limit.rlim_max, std::max<rlim_t>(limit.rlim_cur, 2 * max_connections + 512));
+  setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 bool set_up_tls(SSL_CTX& context, const HttpsOptions& options) {
@@ -317,7 +350,7 @@ class RunningHttpsServer final : public HttpsServer {
         observer_(std::move(observer)),
         memory_(kBodiesTogether * options.max_body_bytes),
         server_([this](SSL_CTX& context) { return set_up_tls(context, options_); }) {}
-  ~RunningHttpsServer() override { drain(); }
+  ~RunningHttpsServer() override { drain(0); }
 
   Status start() {
     if (!server_.is_valid())
@@ -325,13 +358,16 @@ class RunningHttpsServer final : public HttpsServer {
                         "{} and {} are not a certificate and its private key in PEM",
                         options_.certificate.string(), options_.private_key.string());
     configure();
-    const size_t colon = options_.listen.rfind(':');
-    const std::string host = options_.listen.substr(0, colon);
-    const int wanted = std::atoi(options_.listen.c_str() + colon + 1);
-    if (wanted == 0)
-      port_ = server_.bind_to_any_port(host);
+    allow_descriptors(options_.max_connections);
+    const auto address = transport::parse_address(options_.listen);
+    if (!address)
+      return make_error(ErrorCode::invalid_argument,
+                        "'{}' is not an address like 127.0.0.1:8443 or [::1]:8443",
+                        options_.listen);
+    if (address->port == 0)
+      port_ = server_.bind_to_any_port(address->host);
     else
-      port_ = server_.bind_to_port(host, wanted) ? wanted : -1;
+      port_ = server_.bind_to_port(address->host, address->port) ? address->port : -1;
     if (port_ < 0)
       return make_error(ErrorCode::busy,
                         "cannot listen on {}: another program has the port, or the address is not "
@@ -344,15 +380,16 @@ class RunningHttpsServer final : public HttpsServer {
 
   int port() const override { return port_; }
 
-  void drain() override {
+  void drain(int64_t timeout_ms) override {
     if (!thread_.joinable()) return;
+    cut_at_ = Clock::now() + Milliseconds(timeout_ms);
     server_.stop();
     thread_.join();
   }
 
  private:
   void configure() {
-    server_.new_task_queue = [this] { return new Workers(options_.max_connections); };
+    server_.new_task_queue = [this] { return new Workers(options_.max_connections, cut_at_); };
     server_.set_socket_options([](int descriptor) {
       const int yes = 1;  // not SO_REUSEPORT: a second server would take half of the connections
       setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
@@ -417,7 +454,14 @@ class RunningHttpsServer final : public HttpsServer {
     head.request_id = transport::request_id();
 
     Admitted admitted;
-    const Response answer = respond(request, head, admitted, reader);
+    Response answer;
+    try {
+      answer = respond(request, head, admitted, reader);
+    } catch (const std::exception& exception) {
+      if (t_connection != nullptr) t_connection->close_after_answer();
+      answer = RestApi::problem(
+          head, make_error(ErrorCode::internal, "internal error: {}", exception.what()));
+    }
     write(answer, head, response);
     if (!observer_) return;
     ServedRequest served;
@@ -482,6 +526,7 @@ class RunningHttpsServer final : public HttpsServer {
   RestApi& api_;
   const RequestObserver observer_;
   BodyMemory memory_;
+  std::atomic<Clock::time_point> cut_at_{Clock::time_point::max()};
   httplib::SSLServer server_;
   std::thread thread_;
   int port_ = -1;

@@ -37,9 +37,9 @@ class HttpsServer {
   virtual ~HttpsServer() = default;
 
   virtual int port() const = 0;
-  // Takes no new connections and returns when those at work are answered; called by the destructor
-  // too.
-  virtual void drain() = 0;
+  // Takes no new connections and returns when the requests at work are ended; connections that are
+  // open after the timeout are cut. The destructor does so without a timeout.
+  virtual void drain(int64_t timeout_ms) = 0;
 };
 
 }  // namespace bauta::rest

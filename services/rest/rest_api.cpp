@@ -6,7 +6,6 @@
 namespace bauta::rest {
 namespace {
 
-constexpr size_t kMaxRemembered = 4096;
 constexpr size_t kMaxIdempotencyKey_bytes = 128;
 constexpr int kRetryAfter_s = 1;
 
@@ -59,6 +58,20 @@ bool is_success(const Response& response) {
   return response.status < 300;
 }
 
+// Of what makes two requests the same. Lengths go before the texts, which stay where they are.
+Digest digest_of(const Head& head, const Body& body) {
+  std::vector<const std::string*> texts{&head.method, &head.path, &body.json};
+  for (const Body::Part& part : body.parts) {
+    texts.push_back(&part.name);
+    texts.push_back(&part.content);
+  }
+  ByteWriter sizes;
+  for (const std::string* text : texts) sizes.u64(text->size());
+  std::vector<ByteView> parts{sizes.bytes()};
+  for (const std::string* text : texts) parts.push_back(as_bytes(*text));
+  return sha256(parts);
+}
+
 }  // namespace
 
 // --- Errors
@@ -83,11 +96,10 @@ Response RestApi::problem(const Head& head, const Error& error) {
 const Caller* RestApi::find_caller(const std::string& authorization) const {
   static constexpr std::string_view kScheme = "Bearer ";
   if (!authorization.starts_with(kScheme)) return nullptr;
-  const std::string given =
-      to_hex(sha256(as_bytes(std::string_view(authorization).substr(kScheme.size()))));
+  const Digest given = sha256(as_bytes(std::string_view(authorization).substr(kScheme.size())));
   const Caller* found = nullptr;
   for (const Caller& caller : callers_)
-    if (equal_constant_time(as_bytes(given), as_bytes(caller.sha256))) found = &caller;
+    if (equal_constant_time(given, caller.sha256)) found = &caller;
   return found;
 }
 
@@ -157,17 +169,37 @@ Response RestApi::answer(const Head& head, const Admitted& admitted, const Body&
   return answer_once(head, admitted, body);
 }
 
+// The place of a request that is at work under its idempotency key. Unless the answer is kept, the
+// key is free again afterwards, also when the work throws.
+class RestApi::Attempt {
+ public:
+  Attempt(RestApi& api, std::string key) : api_(api), key_(std::move(key)) {}
+  ~Attempt() {
+    std::lock_guard lock(api_.mutex_);
+    if (!kept_) api_.remembered_.erase(key_);
+  }
+  Attempt(const Attempt&) = delete;
+  Attempt& operator=(const Attempt&) = delete;
+
+  void keep(const Response& response) {
+    std::lock_guard lock(api_.mutex_);
+    Remembered& entry = api_.remembered_.at(key_);
+    entry.response = response;
+    api_.finished_.push_back(key_);
+    entry.finished = kept_ = true;
+  }
+
+ private:
+  RestApi& api_;
+  const std::string key_;
+  bool kept_ = false;
+};
+
 // The same request under the same key gets the first answer again; one that failed may be tried
-// anew.
+// anew. Only finished requests are forgotten, so that none is ever done twice side by side.
 Response RestApi::answer_once(const Head& head, const Admitted& admitted, const Body& body) {
   const std::string key = admitted.caller->name + "\n" + head.idempotency_key;
-  ByteWriter request;
-  for (const std::string* text : {&head.method, &head.path, &body.json}) request.text(*text);
-  for (const Body::Part& part : body.parts) {
-    request.text(part.name);
-    request.text(part.content);
-  }
-  const std::string digest = to_hex(sha256(request.bytes()));
+  const Digest digest = digest_of(head, body);
   {
     std::lock_guard lock(mutex_);
     if (const auto known = remembered_.find(key); known != remembered_.end()) {
@@ -177,23 +209,18 @@ Response RestApi::answer_once(const Head& head, const Admitted& admitted, const 
       if (known->second.finished) return known->second.response;
       return problem(head, 409, "busy", "the request with this Idempotency-Key is still at work");
     }
-    if (remembered_.size() >= kMaxRemembered) {
-      remembered_.erase(ages_.front());
-      ages_.pop_front();
+    if (remembered_.size() >= limits_.max_remembered) {
+      if (finished_.empty())
+        return problem(head, 503, "busy",
+                       "too many requests with an Idempotency-Key are at work; try again");
+      remembered_.erase(finished_.front());
+      finished_.pop_front();
     }
-    remembered_[key] = {digest, false, {}, ages_.insert(ages_.end(), key)};
+    remembered_[key].digest = digest;
   }
+  Attempt attempt(*this, key);
   Response response = run(head, admitted, body);
-  std::lock_guard lock(mutex_);
-  const auto entry = remembered_.find(key);
-  if (entry == remembered_.end()) return response;
-  if (is_success(response)) {
-    entry->second.response = response;
-    entry->second.finished = true;
-  } else {
-    ages_.erase(entry->second.age);
-    remembered_.erase(entry);
-  }
+  if (is_success(response)) attempt.keep(response);
   return response;
 }
 

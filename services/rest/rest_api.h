@@ -3,7 +3,7 @@
 // dispatched by.
 #pragma once
 
-#include <list>
+#include <deque>
 #include <map>
 #include <mutex>
 #include <string>
@@ -11,6 +11,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include "base/digest.h"
 #include "services/rest/desk.h"
 
 namespace bauta::rest {
@@ -21,7 +22,7 @@ enum class Access { anyone, recognise, enrol, admin };
 struct Caller {
   std::string name;
   Access access = Access::recognise;
-  std::string sha256;  // of the key, hexadecimal
+  Digest sha256{};  // of the key
 };
 
 struct Response {
@@ -57,6 +58,7 @@ struct Admitted {
 
 struct RestLimits {
   size_t max_images = 16;
+  size_t max_remembered = 4096;  // requests under idempotency keys
 };
 
 class RestApi {
@@ -77,11 +79,11 @@ class RestApi {
   friend struct Handlers;
 
   struct Remembered {
-    std::string digest;  // of the request
+    Digest digest{};  // of the request
     bool finished = false;
     Response response;
-    std::list<std::string>::iterator age;
   };
+  class Attempt;
 
   const Caller* find_caller(const std::string& authorization) const;
   Response answer_once(const Head& head, const Admitted& admitted, const Body& body);
@@ -90,10 +92,9 @@ class RestApi {
   Desk& desk_;
   const std::vector<Caller> callers_;
   const RestLimits limits_;
-  std::mutex
-      mutex_;  // guards the two below: answers to repeat under idempotency keys, oldest first
+  std::mutex mutex_;  // guards the two below: requests under idempotency keys
   std::map<std::string, Remembered> remembered_;
-  std::list<std::string> ages_;
+  std::deque<std::string> finished_;  // those whose answers are kept, oldest first
 };
 
 // OpenAPI 3.1, and a page that shows it without asking any other host.

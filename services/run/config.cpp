@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "base/file.h"
+#include "services/transport/address.h"
 
 namespace bauta::run {
 namespace {
@@ -106,15 +107,6 @@ std::vector<Option> options_of(Config& c) {
   };
 }
 
-bool is_address(const std::string& text) {
-  const size_t colon = text.rfind(':');
-  if (colon == std::string::npos || colon == 0) return false;
-  const std::string port = text.substr(colon + 1);
-  return !port.empty() && port.size() <= 5 &&
-         std::all_of(port.begin(), port.end(), [](char c) { return c >= '0' && c <= '9'; }) &&
-         std::stoul(port) <= 65535;
-}
-
 // Reads values and remembers the first thing that is wrong, with its line.
 class Reader {
  public:
@@ -170,7 +162,7 @@ class Reader {
       if (!text || text->empty()) return must_be("a path");
       **path = *text;
     } else if (const auto* address = std::get_if<Address>(&option.target)) {
-      if (!text || !(is_address(*text) || (address->optional && text->empty())))
+      if (!text || !(transport::parse_address(*text) || (address->optional && text->empty())))
         return must_be("an address like \"127.0.0.1:8443\"");
       *address->value = *text;
     } else if (const auto* number = std::get_if<Number>(&option.target)) {
@@ -204,20 +196,23 @@ class Reader {
       const toml::table* table = element.as_table();
       if (table == nullptr || table->size() != 3)
         return wrong(element, "an API key has a name, a role and a sha256");
-      const ApiKey key{(*table)["name"].value_or(std::string()),
-                       (*table)["role"].value_or(std::string()),
-                       (*table)["sha256"].value_or(std::string())};
-      const Result<Bytes> digest = from_hex(key.sha256);
+      ApiKey key{
+          (*table)["name"].value_or(std::string()), (*table)["role"].value_or(std::string()), {}};
+      const Result<Bytes> digest = from_hex((*table)["sha256"].value_or(std::string()));
       if (key.name.empty()) return wrong(element, "an API key needs a name");
+      for (const ApiKey& other : keys)
+        if (other.name == key.name)
+          return wrong(element, fmt::format("two API keys have the name '{}'", key.name));
       if (key.role != "recognise" && key.role != "enrol" && key.role != "admin")
         return wrong(element, fmt::format("the role of API key '{}' should be recognise, enrol or "
                                           "admin",
                                           key.name));
-      if (!digest.ok() || digest->size() != 32)
+      if (!digest.ok() || digest->size() != key.sha256.size())
         return wrong(element, fmt::format("the sha256 of API key '{}' should have 64 hexadecimal "
                                           "digits",
                                           key.name));
-      keys.push_back(key);
+      std::copy(digest->begin(), digest->end(), key.sha256.begin());
+      keys.push_back(std::move(key));
     }
     return {};
   }
@@ -289,7 +284,7 @@ std::string to_toml(const Config& config) {
       "which may do all), and the\n# digest of the key: printf %s KEY | sha256sum\n";
   for (const ApiKey& key : config.edge.api_keys)
     text += fmt::format("[[edge.api_keys]]\nname = {}\nrole = {}\nsha256 = {}\n",
-                        toml_text(key.name), toml_text(key.role), toml_text(key.sha256));
+                        toml_text(key.name), toml_text(key.role), toml_text(to_hex(key.sha256)));
   return text;
 }
 

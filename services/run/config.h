@@ -6,14 +6,15 @@
 #include <string>
 #include <vector>
 
+#include "base/digest.h"
 #include "services/transport/transport.h"
 
 namespace bauta::run {
 
 struct ApiKey {
-  std::string name;    // for logs
-  std::string role;    // "recognise", "enrol" (may recognise too) or "admin" (may do all)
-  std::string sha256;  // of the key, hexadecimal; the key itself is nowhere on the server
+  std::string name;  // for logs, of one key only
+  std::string role;  // "recognise", "enrol" (may recognise too) or "admin" (may do all)
+  Digest sha256{};   // of the key; the key itself is nowhere on the server
 };
 
 enum class LogLevel { requests, errors, none };

@@ -32,11 +32,12 @@ TEST_F(ConfigTest, ReadsWhatItWrites) {
   Config config;
   config.edge.id = "north \"door\"";
   config.key.tenants = {"a", "b"};
-  config.edge.api_keys.push_back({"device", "enrol", std::string(64, 'a')});
+  config.edge.api_keys.push_back({"device", "enrol", sha256(as_bytes("key"))});
   const Config read_back = read(to_toml(config)).value();
   EXPECT_EQ(read_back.edge.id, config.edge.id);
   EXPECT_EQ(read_back.key.tenants, config.key.tenants);
   EXPECT_EQ(read_back.edge.api_keys.at(0).role, "enrol");
+  EXPECT_EQ(read_back.edge.api_keys.at(0).sha256, sha256(as_bytes("key")));
   EXPECT_EQ(read_back.auth.tls.private_key, directory_ / "tls/auth.key");
 }
 
@@ -46,16 +47,30 @@ TEST_F(ConfigTest, AnEmptyFileMeansTheDefaults) {
   EXPECT_EQ(config.data, directory_ / "");
 }
 
+TEST_F(ConfigTest, ReadsApiKeysInEitherCaseAndEachNameOnce) {
+  const std::string key = "[[edge.api_keys]]\nname = \"a\"\nrole = \"admin\"\nsha256 = \"" +
+                          std::string(62, '0') + "Ab\"\n";
+  EXPECT_EQ(read(key).value().edge.api_keys.at(0).sha256.back(), 0xab);
+  EXPECT_NE(refusal(key + key).find("two API keys have the name 'a'"), std::string::npos);
+}
+
+TEST_F(ConfigTest, TakesAnyAddress) {
+  for (const char* address : {"[::]:8443", "[::1]:8443", "0.0.0.0:0", "edge.example:65535"})
+    EXPECT_EQ(read(fmt::format("[edge]\nlisten = \"{}\"", address)).value().edge.listen, address);
+}
+
 TEST_F(ConfigTest, NamesWhatIsWrongAndWhere) {
   EXPECT_NE(refusal("[edge]\nlisten = 7").find("line 2: edge.listen should be an address"),
             std::string::npos);
-  for (const char* text : {"[edge]\nlisten = \"nowhere\"", "[edge]\nlisten = \"host:70000\"",
-                           "[edge]\nlisten = \":80\"", "[edge]\nmax_images = 0",
-                           "[edge]\nmax_images = 1.5", "[edge]\nunknown = 1", "[egde]\n",
-                           "edge = 1", "[key]\ntenants = [1]", "[key]\ntenants = \"a\"",
-                           "[auth]\ncertificate = \"\"", "[edge", "[[edge.api_keys]]\nname = \"a\"",
-                           "[[edge.api_keys]]\nname = \"a\"\nrole = \"king\"\nsha256 = \"00\"",
-                           "[[edge.api_keys]]\nname = \"a\"\nrole = \"admin\"\nsha256 = \"00\""})
+  for (const char* text :
+       {"[edge]\nlisten = \"nowhere\"", "[edge]\nlisten = \"host:70000\"",
+        "[edge]\nlisten = \":80\"", "[edge]\nlisten = \"::1:80\"", "[edge]\nlisten = \"[::1:80\"",
+        "[edge]\nlisten = \"host:\"", "[edge]\nlisten = \"host:8 0\"", "[edge]\nmax_images = 0",
+        "[edge]\nmax_images = 1.5", "[edge]\nunknown = 1", "[egde]\n", "edge = 1",
+        "[key]\ntenants = [1]", "[key]\ntenants = \"a\"", "[auth]\ncertificate = \"\"", "[edge",
+        "[[edge.api_keys]]\nname = \"a\"",
+        "[[edge.api_keys]]\nname = \"a\"\nrole = \"king\"\nsha256 = \"00\"",
+        "[[edge.api_keys]]\nname = \"a\"\nrole = \"admin\"\nsha256 = \"00\""})
     EXPECT_NE(refusal(text).find("bauta.toml, line "), std::string::npos) << text;
   EXPECT_EQ(read_config(directory_ / "none.toml").error().code, ErrorCode::not_found);
 }

@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/random.h"
 #include "base/secret.h"
+#include "services/transport/address.h"
 #include "services/transport/certificates.h"
 
 namespace bauta::run {
@@ -26,16 +27,13 @@ struct RoleFiles {
   std::vector<std::string> hosts;
 };
 
-std::string host_of(const std::string& address) {
-  return address.substr(0, address.rfind(':'));
-}
-
 std::vector<RoleFiles> roles(const Config& config) {
   const auto hosts_of = [](const std::string& listen) {
     std::vector<std::string> hosts{"localhost", "127.0.0.1"};
-    const std::string host = host_of(listen);
-    if (host != "127.0.0.1" && host != "localhost" && host != "0.0.0.0" && host != "[::]")
-      hosts.push_back(host);
+    const auto address = transport::parse_address(listen);
+    if (address && address->host != "127.0.0.1" && address->host != "localhost" &&
+        address->host != "0.0.0.0" && address->host != "::")
+      hosts.push_back(address->host);
     char name[256] = {};
     if (gethostname(name, sizeof name - 1) == 0 && name[0] != 0 &&
         std::string(name) != hosts.back())
@@ -53,7 +51,8 @@ bool is_there(const fs::path& path) {
   return fs::exists(path, ignored);
 }
 
-// Gives the file to the user, when root sets up a deployment of several users.
+// Gives the file to the user, when root sets up a deployment of several users. Repeated at every
+// start, for the one before may have ended too early.
 Status hand_over(const fs::path& path, const std::string& user) {
   if (user.empty() || geteuid() != 0) return {};
   const passwd* const entry = getpwnam(user.c_str());
@@ -66,17 +65,14 @@ Status hand_over(const fs::path& path, const std::string& user) {
 }
 
 Status create_role_files(const RoleFiles& role, const fs::path& authority) {
-  if (!is_there(role.directory)) {
-    BAUTA_CHECK(create_directory(role.directory, 0700));
-    BAUTA_CHECK(hand_over(role.directory, role.user));
-  }
+  if (!is_there(role.directory)) BAUTA_CHECK(create_directory(role.directory, 0700));
+  BAUTA_CHECK(hand_over(role.directory, role.user));
   // Certificates elsewhere are somebody else's to make.
-  if (is_there(role.tls->certificate) || role.tls->certificate.parent_path() != authority ||
-      role.tls->certificate.filename() != role.name + ".pem")
-    return {};
-  BAUTA_TRY(const transport::TlsFiles issued,
-            transport::issue_certificate(authority, {role.name, role.hosts}, authority));
-  return hand_over(issued.private_key, role.user);
+  if (role.tls->certificate != authority / (role.name + ".pem")) return {};
+  if (!is_there(role.tls->certificate))
+    BAUTA_CHECK(transport::issue_certificate(authority, {role.name, role.hosts}, authority));
+  const fs::path private_key = authority / (role.name + ".key");
+  return is_there(private_key) ? hand_over(private_key, role.user) : Status();
 }
 
 Status check_file(const fs::path& path, const char* option) {
@@ -95,7 +91,7 @@ Status create_default_config(const fs::path& file, const fs::path& token) {
   random_bytes(random);
   const std::string key = to_hex(random);
   wipe(random);
-  config.edge.api_keys.push_back({"first", "admin", to_hex(sha256(as_bytes(key)))});
+  config.edge.api_keys.push_back({"first", "admin", sha256(as_bytes(key))});
   BAUTA_CHECK(write_file_atomically(file.parent_path() / "api-key", as_bytes(key), 0600));
   const fs::path authority = fs::absolute(file.parent_path()) / "tls/ca.pem";
   const std::string curl =
@@ -112,8 +108,8 @@ Status create_missing_files(const Config& config) {
   if (!is_there(authority)) BAUTA_CHECK(create_directory(authority, 0711));
   if (!is_there(authority / "ca.pem")) BAUTA_CHECK(transport::create_authority(authority));
   for (const RoleFiles& role : roles(config)) BAUTA_CHECK(create_role_files(role, authority));
-  if (!config.key.user.empty() && !is_there(config.token)) {
-    BAUTA_CHECK(create_directory(config.token, 0700));
+  if (!config.key.user.empty()) {
+    if (!is_there(config.token)) BAUTA_CHECK(create_directory(config.token, 0700));
     BAUTA_CHECK(hand_over(config.token, config.key.user));
   }
   return {};

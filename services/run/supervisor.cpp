@@ -6,6 +6,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <thread>
 
 #include <fcntl.h>
 #include <poll.h>
@@ -27,7 +28,8 @@ constexpr Milliseconds kTick(50);
 
 struct Running {
   const Child* child = nullptr;
-  pid_t process = 0;  // 0: not running
+  pid_t process = 0;   // 0: not running
+  int end_status = 0;  // of the last process that ended, as waitpid() has it
   int ready_pipe = -1;
   Clock::time_point started, start_again;
   Milliseconds pause = kFirstPause;
@@ -81,11 +83,18 @@ bool stop_requested() {
 
 // True when the process has ended; collects it.
 bool has_ended(Running& running) {
-  int status = 0;
-  if (running.process == 0 || waitpid(running.process, &status, WNOHANG) != running.process)
+  if (running.process == 0 ||
+      waitpid(running.process, &running.end_status, WNOHANG) != running.process)
     return running.process == 0;
   running.process = 0;
   return true;
+}
+
+std::string end_of(const Running& running) {
+  if (WIFSIGNALED(running.end_status))
+    return fmt::format("was ended by signal {}", WTERMSIG(running.end_status));
+  return fmt::format("ended with status {} (see what it said on stderr)",
+                     WEXITSTATUS(running.end_status));
 }
 
 // Waits for the announcement. Result: false when a stop was requested meanwhile.
@@ -97,19 +106,21 @@ Result<bool> wait_until_ready(Running& running, Milliseconds timeout) {
     if (poll(&descriptor, 1, static_cast<int>(kTick.count())) <= 0) continue;
     char byte = 0;
     if (read(running.ready_pipe, &byte, 1) == 1) return true;
-    break;  // closed without a word: it ended
+    std::this_thread::sleep_for(kTick);  // closed without a word
+    if (!has_ended(running)) continue;
+    return make_error(ErrorCode::unavailable, "the {} role did not start: it {}",
+                      running.child->name, end_of(running));
   }
-  return make_error(ErrorCode::unavailable, "the {} role did not start", running.child->name);
+  return make_error(ErrorCode::unavailable,
+                    "the {} role is not ready after {} s; what it said on stderr may tell why",
+                    running.child->name, timeout.count() / 1000);
 }
 
 void stop(Running& running, Milliseconds timeout) {
   if (running.process == 0) return;
   kill(running.process, SIGTERM);
   const auto deadline = Clock::now() + timeout;
-  while (!has_ended(running) && Clock::now() < deadline) {
-    const timespec tick{0, std::chrono::nanoseconds(kTick).count()};
-    nanosleep(&tick, nullptr);
-  }
+  while (!has_ended(running) && Clock::now() < deadline) std::this_thread::sleep_for(kTick);
   if (running.process == 0) return;
   kill(running.process, SIGKILL);
   waitpid(running.process, nullptr, 0);
@@ -124,8 +135,8 @@ void look_after(Running& running) {
   if (was_running) {
     if (now - running.started > kStable) running.pause = kFirstPause;
     running.start_again = now + running.pause;
-    fmt::print(stderr, "bauta: the {} role ended; starting it again in {} ms\n",
-               running.child->name, running.pause.count());
+    fmt::print(stderr, "bauta: the {} role {}; starting it again in {} ms\n", running.child->name,
+               end_of(running), running.pause.count());
     running.pause = std::min(2 * running.pause, kLongestPause);
   }
   if (now < running.start_again) return;
@@ -145,8 +156,7 @@ Status run_all(std::vector<Running>& all, const SupervisorOptions& options,
   ready();
   while (!stop_requested()) {
     for (Running& running : all) look_after(running);
-    const timespec tick{0, std::chrono::nanoseconds(kTick).count()};
-    nanosleep(&tick, nullptr);
+    std::this_thread::sleep_for(kTick);
   }
   return {};
 }

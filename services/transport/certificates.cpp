@@ -105,31 +105,43 @@ Status write_key(const fs::path& path, EVP_PKEY& key) {
   return written;
 }
 
+Result<Owned<EVP_PKEY>> read_key(const fs::path& path) {
+  BAUTA_TRY(Bytes bytes, read_file(path, kMaxPem_bytes));
+  const Owned<BIO> memory(BIO_new_mem_buf(bytes.data(), static_cast<int>(bytes.size())));
+  Owned<EVP_PKEY> key(PEM_read_bio_PrivateKey(memory.get(), nullptr, nullptr, nullptr));
+  wipe(bytes);
+  ERR_clear_error();
+  if (key == nullptr) return make_error(ErrorCode::corrupt, "{} cannot be read", path.string());
+  return key;
+}
+
+// Keys are written before their certificates: one without is what an interrupted run left.
+Result<Owned<EVP_PKEY>> kept_or_new_key(const fs::path& path) {
+  std::error_code ignored;
+  return fs::exists(path, ignored) ? read_key(path) : generate_key();
+}
+
 struct Authority {
   Owned<X509> certificate;
   Owned<EVP_PKEY> key;
 };
 
 Result<Authority> read_authority(const fs::path& directory) {
-  Authority authority;
   for (const char* file : {"ca.pem", "ca.key"}) {
-    const fs::path path = directory / file;
-    Result<Bytes> bytes = read_file(path, kMaxPem_bytes);
-    if (!bytes.ok() && bytes.error().code == ErrorCode::not_found)
+    std::error_code ignored;
+    if (!fs::exists(directory / file, ignored))
       return make_error(ErrorCode::not_found,
                         "there is no authority in {}; make one with 'bauta ca init'",
                         directory.string());
-    if (!bytes.ok()) return bytes.error();
-    const Owned<BIO> memory(BIO_new_mem_buf(bytes->data(), static_cast<int>(bytes->size())));
-    if (std::string_view(file) == "ca.pem")
-      authority.certificate.reset(PEM_read_bio_X509(memory.get(), nullptr, nullptr, nullptr));
-    else
-      authority.key.reset(PEM_read_bio_PrivateKey(memory.get(), nullptr, nullptr, nullptr));
-    wipe(*bytes);
-    if (authority.certificate == nullptr || (file[3] == 'k' && authority.key == nullptr))
-      return make_error(ErrorCode::corrupt, "{} cannot be read", path.string());
   }
-  return authority;
+  const fs::path path = directory / "ca.pem";
+  BAUTA_TRY(const Bytes bytes, read_file(path, kMaxPem_bytes));
+  const Owned<BIO> memory(BIO_new_mem_buf(bytes.data(), static_cast<int>(bytes.size())));
+  Owned<X509> certificate(PEM_read_bio_X509(memory.get(), nullptr, nullptr, nullptr));
+  if (certificate == nullptr)
+    return make_error(ErrorCode::corrupt, "{} cannot be read", path.string());
+  BAUTA_TRY(Owned<EVP_PKEY> key, read_key(directory / "ca.key"));
+  return Authority{std::move(certificate), std::move(key)};
 }
 
 bool is_address(const std::string& host) {
@@ -184,9 +196,8 @@ Status refuse_existing(const fs::path& path) {
 Status create_authority(const fs::path& directory) {
   std::error_code ignored;
   if (!fs::exists(directory, ignored)) BAUTA_CHECK(create_directory(directory, 0700));
-  BAUTA_CHECK(refuse_existing(directory / "ca.key"));
   BAUTA_CHECK(refuse_existing(directory / "ca.pem"));
-  BAUTA_TRY(const Owned<EVP_PKEY> key, generate_key());
+  BAUTA_TRY(const Owned<EVP_PKEY> key, kept_or_new_key(directory / "ca.key"));
   BAUTA_TRY(const Owned<X509> certificate,
             begin_certificate("bauta local authority", *key, kAuthorityDays));
   if (X509_set_issuer_name(certificate.get(), X509_get_subject_name(certificate.get())) != 1)
@@ -210,9 +221,8 @@ Result<TlsFiles> issue_certificate(const fs::path& directory, const NewCertifica
   const TlsFiles files{directory / "ca.pem", out / (wanted.name + ".pem"),
                        out / (wanted.name + ".key")};
   BAUTA_CHECK(refuse_existing(files.certificate));
-  BAUTA_CHECK(refuse_existing(files.private_key));
   BAUTA_TRY(const Authority authority, read_authority(directory));
-  BAUTA_TRY(const Owned<EVP_PKEY> key, generate_key());
+  BAUTA_TRY(const Owned<EVP_PKEY> key, kept_or_new_key(files.private_key));
   BAUTA_TRY(const Owned<X509> certificate, begin_certificate(wanted.name, *key, wanted.days));
   X509& issuer = *authority.certificate;
   if (X509_set_issuer_name(certificate.get(), X509_get_subject_name(&issuer)) != 1)

@@ -18,12 +18,13 @@ struct NewCertificate {
 };
 
 // Makes an authority in `directory` (mode 0700 when it is made): ca.pem and ca.key, P-256, valid
-// for ten years. Error already_exists.
+// for ten years. Error already_exists, for ca.pem; a ca.key without it is used.
 Status create_authority(const std::filesystem::path& directory);
 
 // Issues NAME.pem and NAME.key (mode 0600) in `out` under the authority in `directory`. Errors:
 // invalid_argument for a name that is no file name, or a host "auth" or "key" (it would
-// let an edge stand in for that server); already_exists; not_found when there is no authority.
+// let an edge stand in for that server); already_exists, for the certificate (a key without one is
+// used); not_found when there is no authority.
 Result<TlsFiles> issue_certificate(const std::filesystem::path& directory,
                                    const NewCertificate& certificate,
                                    const std::filesystem::path& out);

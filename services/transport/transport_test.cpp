@@ -244,6 +244,24 @@ TEST_F(TransportTest, KeepsPrivateKeysPrivate) {
   EXPECT_EQ(connect_auth(to(*auth_server_, door)).error().code, ErrorCode::invalid_argument);
 }
 
+TEST_F(TransportTest, GoesOnWhereAnInterruptedIssueEnded) {
+  const fs::path authority = directory_ / "interrupted";
+  ASSERT_TRUE(create_authority(authority).ok());
+  const TlsFiles files = issue_certificate(authority, {"edge", {}}, authority).value();
+  for (const char* name : {"ca", "edge"}) {
+    const Bytes key = read_file(authority / (std::string(name) + ".key"), 1 << 16).value();
+    fs::remove(authority / (std::string(name) + ".pem"));
+    if (name == std::string("ca"))
+      ASSERT_TRUE(create_authority(authority).ok());
+    else
+      ASSERT_TRUE(issue_certificate(authority, {"edge", {}}, authority).ok());
+    EXPECT_EQ(read_file(authority / (std::string(name) + ".key"), 1 << 16).value(), key);
+  }
+  fs::remove(files.certificate);
+  ASSERT_TRUE(write_file_atomically(files.private_key, as_bytes("no key"), 0600).ok());
+  EXPECT_EQ(issue_certificate(authority, {"edge", {}}, authority).error().code, ErrorCode::corrupt);
+}
+
 TEST_F(TransportTest, IssuesNoCertificateThatLies) {
   const auto issue_for = [&](const std::string& name, const std::string& host) {
     const auto issued = issue_certificate(directory_ / "ca", {name, {host}}, directory_ / "out");
