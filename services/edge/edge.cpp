@@ -18,19 +18,19 @@ double milliseconds_since(Clock::time_point start) {
   return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
 }
 
-// An embedding is a face: it is wiped as soon as it is encrypted.
-class WipedEmbedding {
+// What shows a face, be it an embedding, is wiped at the end of the scope that encrypts it.
+template <typename Element>
+class WipeAtEnd {
  public:
-  explicit WipedEmbedding(face::Embedding embedding) : values_(std::move(embedding)) {}
-  WipedEmbedding(const WipedEmbedding&) = delete;
-  WipedEmbedding& operator=(const WipedEmbedding&) = delete;
-  ~WipedEmbedding() {
-    wipe({reinterpret_cast<uint8_t*>(values_.data()), values_.size() * sizeof(float)});
+  explicit WipeAtEnd(std::vector<Element>& values) : values_(values) {}
+  WipeAtEnd(const WipeAtEnd&) = delete;
+  WipeAtEnd& operator=(const WipeAtEnd&) = delete;
+  ~WipeAtEnd() {
+    wipe({reinterpret_cast<uint8_t*>(values_.data()), values_.size() * sizeof(Element)});
   }
-  const face::Embedding& values() const { return values_; }
 
  private:
-  face::Embedding values_;
+  std::vector<Element>& values_;
 };
 
 Recognition to_recognition(const v1::IdentifyReply& reply) {
@@ -118,7 +118,7 @@ Status Edge::send_images(const network::Network& network, const SecretBytes& see
 Result<std::optional<face::AlignedFace>> Edge::find_face(ByteView image, Timings& timings,
                                                          std::string& reason) const {
   const auto start = Clock::now();
-  const Result<face::FaceOutcome> outcome = face::find_face(image, *detector_);
+  Result<face::FaceOutcome> outcome = face::find_face(image, *detector_);
   timings.detect_align = milliseconds_since(start);
   if (!outcome.ok()) {
     // Bytes that are no image are the sender's mistake, as a photo without a face is; the rest is
@@ -131,15 +131,16 @@ Result<std::optional<face::AlignedFace>> Edge::find_face(ByteView image, Timings
     reason = refusal->message;
     return std::optional<face::AlignedFace>();
   }
-  return std::optional<face::AlignedFace>(outcome->face()->aligned);
+  return std::optional(std::move(std::get<face::FoundFace>(outcome->outcome).aligned));
 }
 
 Result<std::string> Edge::encrypt_image(const face::AlignedFace& face, Timings& timings) const {
   const auto start = Clock::now();
   const ImageSender& sender = *image_sender_;
-  const std::vector<float> maps = network::input_maps(face.image.rgb, sender.geometry);
-  BAUTA_TRY(const ckks::Message message,
-            circuits::encode_image(sender.plan, sender.geometry, maps));
+  std::vector<float> maps = network::input_maps(face.image.rgb, sender.geometry);
+  const WipeAtEnd maps_end(maps);
+  BAUTA_TRY(ckks::Message message, circuits::encode_image(sender.plan, sender.geometry, maps));
+  const WipeAtEnd message_end(message.coefficients);
   BAUTA_TRY(const ckks::SeededCiphertext ciphertext,
             secret::encrypt(sender.key, message, sender.plan.ring.limbs()));
   std::string bytes(as_text(circuits::serialize_image(sender.plan, ciphertext)));
@@ -219,8 +220,8 @@ Status Edge::add_reference(const face::AlignedFace& face, v1::EnrolRequest& requ
     return {};
   }
   BAUTA_TRY(face::Embedding embedding, engine_->extract(face));
-  const WipedEmbedding wiped(std::move(embedding));
-  BAUTA_TRY(*request.add_references(), encrypt_reference(wiped.values()));
+  const WipeAtEnd embedding_end(embedding);
+  BAUTA_TRY(*request.add_references(), encrypt_reference(embedding));
   return {};
 }
 
@@ -232,11 +233,12 @@ Result<Enrolment> Edge::enroll(const std::string& gallery, const std::string& su
   for (size_t i = 0; i < images.size(); ++i) {
     Timings timings;
     std::string reason;
-    BAUTA_TRY(const std::optional<face::AlignedFace> face, find_face(images[i], timings, reason));
+    BAUTA_TRY(std::optional<face::AlignedFace> face, find_face(images[i], timings, reason));
     if (!face) {
       enrolment.refused.push_back({i, std::move(reason)});
       continue;
     }
+    const WipeAtEnd face_end(face->image.rgb);
     BAUTA_CHECK(add_reference(*face, request));
   }
   if (request.references().empty() && request.images().empty()) return enrolment;
@@ -278,8 +280,8 @@ Status Edge::put_probe(const face::AlignedFace& face, Request& request, Timings&
   const auto start = Clock::now();
   BAUTA_TRY(face::Embedding embedding, engine_->extract(face));
   timings.extract = milliseconds_since(start);
-  const WipedEmbedding wiped(std::move(embedding));
-  return put_probe(wiped.values(), request, timings);
+  const WipeAtEnd embedding_end(embedding);
+  return put_probe(embedding, request, timings);
 }
 
 template <typename Probe>
@@ -342,12 +344,13 @@ Result<Recognition> Edge::recognise(ByteView image, const Ask& ask) {
   const auto start = Clock::now();
   Timings timings;
   Recognition refused;
-  BAUTA_TRY(const std::optional<face::AlignedFace> face, find_face(image, timings, refused.reason));
+  BAUTA_TRY(std::optional<face::AlignedFace> face, find_face(image, timings, refused.reason));
   if (!face) {
     timings.total = milliseconds_since(start);
     refused.timings = timings;
     return refused;
   }
+  const WipeAtEnd face_end(face->image.rgb);
   BAUTA_TRY(Recognition recognition, ask(*face));
   recognition.timings.detect_align = timings.detect_align;
   recognition.timings.total = milliseconds_since(start);

@@ -79,7 +79,9 @@ Status take_text(const std::string& name, const Json& value, std::string& into) 
 }
 
 Status take_images(const std::string& name, const Json& value, std::vector<Bytes>& images) {
-  const Json list = value.is_array() ? value : Json::array({value});
+  const std::span<const Json> list =
+      value.is_array() ? std::span<const Json>(value.get_ref<const Json::array_t&>())
+                       : std::span<const Json>(&value, 1);
   for (const Json& image : list) {
     if (!image.is_string())
       return make_error(ErrorCode::invalid_argument, "'{}' should be base64", name);
@@ -89,13 +91,27 @@ Status take_images(const std::string& name, const Json& value, std::vector<Bytes
   return {};
 }
 
+void wipe_texts(Json& json) {
+  if (auto* const text = json.get_ptr<std::string*>(); text != nullptr)
+    wipe({reinterpret_cast<uint8_t*>(text->data()), text->size()});
+  if (json.is_structured())
+    for (Json& element : json) wipe_texts(element);
+}
+
+// A parsed body holds the images as texts.
+struct TextsWipedAtEnd {
+  Json& json;
+  ~TextsWipedAtEnd() { wipe_texts(json); }
+};
+
 Result<Fields> read_json(const std::string& text) {
   BAUTA_CHECK(check_json_shape(text));
-  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  const TextsWipedAtEnd texts_end{json};
   if (!json.is_object())
     return make_error(ErrorCode::invalid_argument, "the body is not a JSON object");
   Fields fields;
-  for (const auto& [name, value] : json.items()) {
+  for (const auto& [name, value] : std::as_const(json).items()) {
     if (name == "gallery") {
       BAUTA_CHECK(take_text(name, value, fields.gallery));
     } else if (name == "subject") {

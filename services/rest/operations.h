@@ -11,8 +11,15 @@ namespace bauta::rest {
 
 using Json = nlohmann::ordered_json;
 
-// What a body brings, in either form.
+// What a body brings, in either form. The images are wiped at the end.
 struct Fields {
+  Fields() = default;
+  Fields(Fields&&) = default;
+  Fields& operator=(Fields&&) = default;
+  ~Fields() {
+    for (Bytes& image : images) wipe(image);
+  }
+
   std::string gallery, subject;
   std::vector<Bytes> images;
 };
