@@ -44,6 +44,7 @@ class Parser {
     app_.add_option("--config", common_.config,
                     "Configuration of the roles [bauta.toml in --data, made at the first start]");
     add_keys();
+    add_edges();
     add_audit();
     add_gallery();
     add_recognition();
@@ -117,6 +118,16 @@ class Parser {
     add(keys, "status", "List the keys: states, dates, decisions made and left", keys_status);
     add_key_changes(keys);
     add_key_backup(keys);
+  }
+
+  void add_edges() {
+    CLI::App* edges = add_group("edges", "Devices that send ciphertexts");
+    auto [revoke, options] =
+        add(edges, "revoke",
+            "Refuse an edge for ever, under every key; a running service notices at once. Where "
+            "the roles have data directories of their own, run it on those of auth and key",
+            edges_revoke);
+    revoke->add_option("edge", options->edge, "Name of the edge")->required();
   }
 
   void add_key_changes(CLI::App* keys) {

@@ -133,6 +133,10 @@ struct RedeliverOptions {
   std::string edge;
 };
 
+struct EdgesRevokeOptions {
+  std::string edge;
+};
+
 struct DemoOptions {
   std::filesystem::path people;
 };
@@ -183,6 +187,7 @@ Arguments parse_arguments(int argc, char** argv);
 Result<Report> keys_init(const CommonOptions&, const KeysInitOptions&);            // keys.cpp
 Result<Report> keys_status(const CommonOptions&);                                  // keys.cpp
 Result<Report> keys_redeliver(const CommonOptions&, const RedeliverOptions&);      // keys.cpp
+Result<Report> edges_revoke(const CommonOptions&, const EdgesRevokeOptions&);      // keys.cpp
 Result<Report> keys_rotate(const CommonOptions&, const KeysRotateOptions&);        // keys.cpp
 Result<Report> keys_suspend(const CommonOptions&, const KeyChoice&);               // keys.cpp
 Result<Report> keys_resume(const CommonOptions&, const KeyChoice&);                // keys.cpp

@@ -54,13 +54,7 @@ Result<std::unique_ptr<Deployment>> Deployment::initialise(const CommonOptions& 
                                                            bool evaluation, keys::KeyUse use) {
   BAUTA_CHECK(keys::create_embedded_token(options.token));
   BAUTA_TRY(std::unique_ptr<Deployment> deployment, open(options));
-  keys::KeyStore& store = deployment->key_->store();
-  if (auto active = store.active(tenant); active.ok()) return deployment;
-  BAUTA_TRY(const keys::KeyRecord created, store.create(tenant, evaluation, use));
-  BAUTA_CHECK(store.activate(created.id));
-  key::Ledger& ledger = deployment->key_->ledger();
-  BAUTA_CHECK(ledger.changed(key::LogEvent::key_created, created.id));
-  BAUTA_CHECK(ledger.changed(key::LogEvent::key_activated, created.id));
+  BAUTA_CHECK(deployment->key_->give_first_key(tenant, evaluation, use));
   return deployment;
 }
 

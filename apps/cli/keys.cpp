@@ -111,6 +111,29 @@ Result<Report> keys_redeliver(const CommonOptions& common, const RedeliverOption
       fmt::format("edge {} may have its {} key(s) once more\n", options.edge, deliveries)};
 }
 
+Result<Report> edges_revoke(const CommonOptions& common, const EdgesRevokeOptions& options) {
+  const std::filesystem::path catalogue_path = common.data / "auth" / "catalogue.sqlite";
+  std::error_code ignored;
+  const bool key = std::filesystem::exists(common.data / "key", ignored);
+  const bool auth = std::filesystem::exists(catalogue_path, ignored);
+  if (!key && !auth)
+    return make_error(ErrorCode::not_found,
+                      "{} belongs to no authentication server and no key service; name their data "
+                      "directory with --data",
+                      common.data.string());
+  BAUTA_CHECK(store::check_name("edge", options.edge));
+  if (auth) {
+    BAUTA_TRY(store::Catalogue catalogue, store::Catalogue::open(catalogue_path));
+    BAUTA_CHECK(catalogue.revoke_edge(options.edge));
+  }
+  if (key) BAUTA_CHECK(key::refuse_deliveries(common.data / "key" / "delivered", options.edge));
+  const auto say = [](bool done) { return done ? "refuses it from now on" : "is not here"; };
+  return Report{
+      {{"edge", options.edge}, {"server_refuses", auth}, {"key_service_refuses", key}},
+      fmt::format("edge {} is revoked: the authentication server {}, the key service {}\n",
+                  options.edge, say(auth), say(key))};
+}
+
 Result<Report> keys_status(const CommonOptions& common) {
   BAUTA_TRY(const std::unique_ptr<Deployment> deployment, Deployment::open(common));
   BAUTA_TRY(const std::vector<keys::KeyRecord> records, deployment->key().store().list());
@@ -228,10 +251,13 @@ Result<Report> keys_restore(const CommonOptions& common, const KeysRestoreOption
   BAUTA_TRY(const std::unique_ptr<Deployment> deployment, Deployment::open(common));
   BAUTA_TRY(const keys::Restoration found,
             deployment->key().store().restore(options.directory, signer));
-  return Report{
-      {{"restored", found.restored}, {"present", found.present}, {"destroyed", found.destroyed}},
-      fmt::format("{} keys are restored; {} were there, {} were destroyed and stay so\n",
-                  found.restored, found.present, found.destroyed)};
+  for (const keys::KeyId& id : found.restored)
+    BAUTA_CHECK(deployment->key().ledger().changed(key::LogEvent::key_restored, id));
+  return Report{{{"restored", found.restored.size()},
+                 {"present", found.present},
+                 {"destroyed", found.destroyed}},
+                fmt::format("{} keys are restored; {} were there, {} were destroyed and stay so\n",
+                            found.restored.size(), found.present, found.destroyed)};
 }
 
 Result<Report> audit_verify(const CommonOptions& common) {

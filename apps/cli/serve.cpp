@@ -25,13 +25,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-Status give_first_keys(keys::KeyStore& store, const std::vector<std::string>& tenants) {
+// A tenant whose key is suspended or destroyed goes without; the others are served all the same.
+Status give_first_keys(key::KeyServer& key, const std::vector<std::string>& tenants) {
   for (const std::string& tenant : tenants) {
-    const auto active = store.active(tenant);
-    if (active.ok()) continue;
-    if (active.error().code != ErrorCode::not_found) return active.error();
-    BAUTA_TRY(const keys::KeyRecord created, store.create(tenant));
-    BAUTA_CHECK(store.activate(created.id));
+    const Status given = key.give_first_key(tenant);
+    if (given.ok()) continue;
+    if (given.error().code != ErrorCode::refused) return given;
+    fmt::print(stderr, "bauta: tenant '{}' is not served: {}\n", tenant, given.error().message);
   }
   return {};
 }
@@ -44,9 +44,9 @@ Status serve_key(const run::Config& config) {
             keys::Token::open(keys::embedded_token_config(config.token)));
   BAUTA_TRY(std::unique_ptr<keys::KeyStore> store,
             keys::KeyStore::open(std::move(token), config.data / "key"));
-  BAUTA_CHECK(give_first_keys(*store, config.key.tenants));
   BAUTA_TRY(const std::unique_ptr<key::KeyServer> key,
             key::KeyServer::open(std::move(store), config.data / "key"));
+  BAUTA_CHECK(give_first_keys(*key, config.key.tenants));
   BAUTA_TRY(const std::unique_ptr<key::EdgeKeyServer> edge_keys,
             key::EdgeKeyServer::open(key->store(), config.data / "key" / "delivered"));
   BAUTA_TRY(const std::unique_ptr<run::Observer> observer,

@@ -64,7 +64,7 @@ struct SignedBy {
 };
 
 struct Restoration {
-  size_t restored = 0;
+  std::vector<KeyId> restored;
   size_t present = 0;    // in the token already
   size_t destroyed = 0;  // known to be destroyed, and left so
 };

@@ -119,7 +119,10 @@ Status KeyStore::restore_copy(const fs::path& path, ByteView signer, KeyFile& fi
                       "{} does not hold the key {} that it names; another backup is needed",
                       path.string(), to_hex(copy.record.id));
   }
-  ++(before.ok() ? restoration.present : restoration.restored);
+  if (before.ok())
+    ++restoration.present;
+  else
+    restoration.restored.push_back(copy.record.id);
   if (known == nullptr) known = &add_record(copy.record, file.keys);
   if (!has_copy_in(*known, directory)) known->copies.push_back(directory);
   return {};

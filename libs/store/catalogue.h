@@ -180,7 +180,7 @@ const char* audit_outcome_name(AuditOutcome outcome);
 struct AuditEntry {
   AuditEvent event = AuditEvent::identification;
   AuditOutcome outcome = AuditOutcome::failed;
-  std::string gallery;  // a key id for edge_added and edge_revoked; or empty
+  std::string gallery;  // a key id for edge_added; or empty
   std::string subject;  // an edge id for edge_added and edge_revoked; or empty
 };
 
@@ -314,14 +314,14 @@ class Catalogue {
   // Counts rows: some 0.2 us per reference.
   Result<GalleryStats> stats(const Gallery& gallery);
 
-  // Errors: already_exists; refused for an id that was revoked for this key, since the edge's
-  // secret follows from its id and would come back with it.
+  // Errors: already_exists; refused for an id that was revoked, whatever the key: an edge does not
+  // come back with the tenant's next key.
   Status put_edge(std::string_view key_id, std::string_view edge_id, ByteView switching_key);
   // Errors: not_found; refused when revoked.
   Result<Edge> find_edge(std::string_view key_id, std::string_view edge_id);
-  // Deletes the switching key; fine if revoked before. Error: not_found. Returns whether the bytes
-  // are gone, as Erasure::bytes_gone.
-  Result<bool> revoke_edge(std::string_view key_id, std::string_view edge_id);
+  // Deletes the switching keys of the edge to every key, and refuses the id from now on; fine if it
+  // is not known, or revoked before. Returns whether the bytes are gone, as Erasure::bytes_gone.
+  Result<bool> revoke_edge(std::string_view edge_id);
 
   // For events that do not change the catalogue (those that do are recorded with the change).
   // Empty or valid names only. Returns the new head.

@@ -301,20 +301,34 @@ TEST_F(CatalogueTest, AnEdgeKeyIsFoundUntilItIsRevokedAndNeverAfter) {
   EXPECT_EQ(edge->key_id, "key-1");
   EXPECT_EQ(edge->switching_key, key);
 
-  EXPECT_TRUE(*catalogue.revoke_edge("key-1", "camera-1"));
-  EXPECT_TRUE(*catalogue.revoke_edge("key-1", "camera-1"));
+  EXPECT_TRUE(*catalogue.revoke_edge("camera-1"));
+  EXPECT_TRUE(*catalogue.revoke_edge("camera-1"));
   EXPECT_EQ(catalogue.find_edge("key-1", "camera-1").error().code, ErrorCode::refused);
   EXPECT_EQ(catalogue.put_edge("key-1", "camera-1", key).error().code, ErrorCode::refused);
-  EXPECT_EQ(catalogue.find_edge("key-2", "camera-1")->switching_key, original_bytes(2));
+  EXPECT_EQ(catalogue.find_edge("key-2", "camera-1").error().code, ErrorCode::refused);
   EXPECT_TRUE(catalogue.check().ok());
+}
+
+TEST_F(CatalogueTest, ARevokedEdgeIsRefusedUnderKeysThatComeLaterAndByOtherProcesses) {
+  Catalogue catalogue = open(), running = open();
+  ASSERT_TRUE(catalogue.put_edge("key-1", "camera-1", original_bytes(1)).ok());
+  ASSERT_TRUE(running.find_edge("key-1", "camera-1").ok());
+  ASSERT_TRUE(catalogue.revoke_edge("camera-1").ok());
+  EXPECT_EQ(running.find_edge("key-1", "camera-1").error().code, ErrorCode::refused);
+  EXPECT_EQ(running.find_edge("key-2", "camera-1").error().code, ErrorCode::refused);
+  EXPECT_EQ(running.put_edge("key-2", "camera-1", Bytes(1)).error().code, ErrorCode::refused);
+  EXPECT_TRUE(running.put_edge("key-2", "camera-10", Bytes(1)).ok());
+  // One that was stolen before it ever came.
+  ASSERT_TRUE(catalogue.revoke_edge("camera-2").ok());
+  EXPECT_EQ(open().put_edge("key-1", "camera-2", Bytes(1)).error().code, ErrorCode::refused);
+  EXPECT_TRUE(open().check().ok());
 }
 
 TEST_F(CatalogueTest, AnEdgeFailsIfUnknownUnnamedOrOutsideTheLimits) {
   Catalogue catalogue = open();
   EXPECT_EQ(catalogue.find_edge("key-1", "camera-1").error().code, ErrorCode::not_found);
-  EXPECT_EQ(catalogue.revoke_edge("key-1", "camera-1").error().code, ErrorCode::not_found);
   EXPECT_EQ(catalogue.find_edge("", "camera-1").error().code, ErrorCode::invalid_argument);
-  EXPECT_EQ(catalogue.revoke_edge("key-1", "/").error().code, ErrorCode::invalid_argument);
+  EXPECT_EQ(catalogue.revoke_edge("/").error().code, ErrorCode::invalid_argument);
   EXPECT_EQ(catalogue.put_edge("key-1", "", Bytes(1)).error().code, ErrorCode::invalid_argument);
   EXPECT_EQ(catalogue.put_edge("key-1", "e", {}).error().code, ErrorCode::invalid_argument);
   EXPECT_EQ(catalogue.put_edge("key-1", "e", Bytes(kMaxSwitchingKeyBytes + 1)).error().code,

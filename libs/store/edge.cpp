@@ -14,18 +14,21 @@ Error unknown_edge(std::string_view key_id, std::string_view edge_id) {
                     key_id);
 }
 
-Error revoked_edge(std::string_view key_id, std::string_view edge_id) {
-  return make_error(ErrorCode::refused,
-                    "the edge {} was revoked for key {}; issue a key for a new edge id", edge_id,
-                    key_id);
+Error revoked_edge(std::string_view edge_id) {
+  return make_error(ErrorCode::refused, "the edge {} was revoked; issue a key for a new edge id",
+                    edge_id);
 }
 
-// 0 when there is no such edge.
-Result<int64_t> read_edge_state(Connection& connection, std::string_view key_id,
-                                std::string_view edge_id) {
-  return connection.query_integer(
-      "SELECT coalesce((SELECT state FROM edge WHERE key_id = ?1 AND edge_id = ?2), 0)",
-      {key_id, edge_id});
+// The key of the row that remembers a revocation, for keys that the edge was never admitted under.
+constexpr std::string_view kAnyKey = "";
+
+// Whatever the key.
+Result<bool> is_revoked(Connection& connection, std::string_view edge_id) {
+  BAUTA_TRY(const int64_t revoked,
+            connection.query_integer(
+                "SELECT EXISTS (SELECT 1 FROM edge WHERE edge_id = ?1 AND state <> ?2)",
+                {edge_id, static_cast<int64_t>(RowState::live)}));
+  return revoked != 0;
 }
 
 constexpr auto kLive = static_cast<int64_t>(RowState::live);
@@ -44,11 +47,14 @@ Status Catalogue::put_edge(std::string_view key_id, std::string_view edge_id,
   std::lock_guard lock(state_->mutex);
   Connection& connection = state_->connection;
   BAUTA_TRY(Transaction transaction, Transaction::begin(connection));
-  BAUTA_TRY(const int64_t state, read_edge_state(connection, key_id, edge_id));
-  if (state == kLive)
+  BAUTA_TRY(const bool revoked, is_revoked(connection, edge_id));
+  if (revoked) return revoked_edge(edge_id);
+  BAUTA_TRY(const int64_t existing,
+            connection.query_integer("SELECT count(*) FROM edge WHERE key_id = ?1 AND edge_id = ?2",
+                                     {key_id, edge_id}));
+  if (existing != 0)
     return make_error(ErrorCode::already_exists,
                       "the edge {} has a switching key to key {} already", edge_id, key_id);
-  if (state != 0) return revoked_edge(key_id, edge_id);
   BAUTA_TRY(const int64_t payload, insert_payload(connection, switching_key));
   BAUTA_CHECK(
       connection.run("INSERT INTO edge (key_id, edge_id, state, created_at_ms, digest, payload) "
@@ -63,35 +69,42 @@ Result<Edge> Catalogue::find_edge(std::string_view key_id, std::string_view edge
   BAUTA_CHECK(check_edge_names(key_id, edge_id));
   std::lock_guard lock(state_->mutex);
   Connection& connection = state_->connection;
+  BAUTA_TRY(const bool revoked, is_revoked(connection, edge_id));
+  if (revoked) return revoked_edge(edge_id);
   BAUTA_TRY(Statement row,
-            connection.prepare("SELECT e.state, e.created_at_ms, e.digest, p.bytes FROM edge e "
+            connection.prepare("SELECT e.created_at_ms, e.digest, p.bytes FROM edge e "
                                "LEFT JOIN payload p ON p.id = e.payload "
                                "WHERE e.key_id = ?1 AND e.edge_id = ?2",
                                {key_id, edge_id}));
   BAUTA_TRY(const bool found, row.step());
   if (!found) return unknown_edge(key_id, edge_id);
-  if (row.integer(0) != kLive) return revoked_edge(key_id, edge_id);
   Edge edge{std::string(edge_id), std::string(key_id),
-            Bytes(row.bytes(3).begin(), row.bytes(3).end()), row.integer(1)};
-  if (!equals(row.bytes(2), edge_digest(edge)))
+            Bytes(row.bytes(2).begin(), row.bytes(2).end()), row.integer(0)};
+  if (!equals(row.bytes(1), edge_digest(edge)))
     return damaged(connection, fmt::format("edge {} of key {}", edge_id, key_id));
   return edge;
 }
 
-Result<bool> Catalogue::revoke_edge(std::string_view key_id, std::string_view edge_id) {
-  BAUTA_CHECK(check_edge_names(key_id, edge_id));
+Result<bool> Catalogue::revoke_edge(std::string_view edge_id) {
+  BAUTA_CHECK(check_name("edge", edge_id));
   std::lock_guard lock(state_->mutex);
   Connection& connection = state_->connection;
   {
     BAUTA_TRY(Transaction transaction, Transaction::begin(connection));
-    BAUTA_TRY(const int64_t state, read_edge_state(connection, key_id, edge_id));
-    if (state == 0) return unknown_edge(key_id, edge_id);
-    if (state == kLive) {
+    BAUTA_TRY(
+        const int64_t known,
+        connection.query_integer("SELECT count(*) FROM edge WHERE key_id = ?1 AND edge_id = ?2",
+                                 {kAnyKey, edge_id}));
+    if (known == 0) {
+      BAUTA_CHECK(
+          connection.run("UPDATE edge SET state = ?2, digest = NULL "
+                         "WHERE edge_id = ?1 AND state = ?3",
+                         {edge_id, static_cast<int64_t>(RowState::erasing), kLive}));
       BAUTA_CHECK(connection.run(
-          "UPDATE edge SET state = ?3, digest = NULL WHERE key_id = ?1 AND edge_id = ?2",
-          {key_id, edge_id, static_cast<int64_t>(RowState::erasing)}));
+          "INSERT INTO edge (key_id, edge_id, state, created_at_ms) VALUES (?1, ?2, ?3, ?4)",
+          {kAnyKey, edge_id, static_cast<int64_t>(RowState::erased), now_ms()}));
       BAUTA_CHECK(append_audit_record(connection, {AuditEvent::edge_revoked, AuditOutcome::accepted,
-                                                   std::string(key_id), std::string(edge_id)}));
+                                                   "", std::string(edge_id)}));
       BAUTA_CHECK(transaction.commit());
     }
   }

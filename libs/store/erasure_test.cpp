@@ -56,7 +56,7 @@ TEST_F(ErasureTest, TheBytesOfARevokedEdgeAreInNoFile) {
   Catalogue catalogue = open();
   ASSERT_TRUE(catalogue.put_edge("key-1", "camera-1", marked_original(1, 200000)).ok());
   ASSERT_TRUE(files_contain_marker(1));
-  EXPECT_TRUE(*catalogue.revoke_edge("key-1", "camera-1"));
+  EXPECT_TRUE(*catalogue.revoke_edge("camera-1"));
   EXPECT_FALSE(files_contain_marker(1));
 }
 

@@ -89,10 +89,10 @@ Status AuthServer::admit_edge(const std::string& key_id, const std::string& edge
   return {};
 }
 
-Status AuthServer::revoke_edge(const std::string& key_id, const std::string& edge_id) {
+Status AuthServer::revoke_edge(const std::string& edge_id) {
   std::lock_guard lock(mutex_);
-  BAUTA_CHECK(catalogue_.revoke_edge(key_id, edge_id));
-  BAUTA_CHECK(image_mode_.revoke_edge(key_id, edge_id));
+  BAUTA_CHECK(catalogue_.revoke_edge(edge_id));
+  image_mode_.forget();
   loaded_.clear();  // and with them the switching keys in memory
   return {};
 }
@@ -271,7 +271,7 @@ Status AuthServer::admit_references(const Loaded& gallery, const std::string& ed
   if (references.empty()) return {};
   v1::Origin origin = origin_of(gallery.row.name, edge_id, gallery.contract);
   origin.set_norm_tolerance(std::max(origin.norm_tolerance(), tolerance));
-  BAUTA_TRY(const v1::AdmitReply reply, admit(gallery, origin, references));
+  BAUTA_TRY(const v1::AdmitReply reply, admit(gallery, origin, /*measuring=*/false, references));
   for (int i = 0; i < reply.admitted_size(); ++i)
     if (!reply.admitted(i).admitted())
       return make_error(ErrorCode::refused, "reference {} of {} from edge {} is refused: {}", i + 1,
@@ -280,11 +280,13 @@ Status AuthServer::admit_references(const Loaded& gallery, const std::string& ed
 }
 
 Result<v1::AdmitReply> AuthServer::admit(const Loaded& gallery, const v1::Origin& origin,
+                                         bool measuring,
                                          std::span<const match::StoredReference> references) {
   v1::AdmitRequest request;
   request.set_key_id(gallery.row.key_id);
   request.set_dimension(gallery.row.dimension);
   *request.mutable_origin() = origin;
+  request.set_measuring(measuring);
   for (const match::StoredReference& reference : references) {
     BAUTA_TRY(const match::Admission admission, match::make_admission(*gallery.keys, reference));
     request.add_admissions(
@@ -302,7 +304,8 @@ Result<double> AuthServer::measured_length(const Loaded& gallery, const std::str
   origin.set_norm_tolerance(kMeasuringTolerance);
   origin.set_norm_reported(true);
   const match::StoredReference shortened = extractor.reference(features, kMeasuringLength);
-  BAUTA_TRY(const v1::AdmitReply reply, admit(gallery, origin, {&shortened, 1}));
+  BAUTA_TRY(const v1::AdmitReply reply,
+            admit(gallery, origin, /*measuring=*/true, {&shortened, 1}));
   if (reply.admitted_size() != 1 || !reply.admitted(0).admitted())
     return make_error(ErrorCode::refused,
                       "the encrypted picture is too unlike a face for the network {}; take another",

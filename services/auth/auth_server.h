@@ -50,9 +50,9 @@ class AuthServer final : public AuthService {
   // Lets an edge send ciphertexts for galleries under this key: fetches and stores its
   // key-switching key. Fine if it is admitted already. Error refused: the edge was revoked.
   Status admit_edge(const std::string& key_id, const std::string& edge_id, uint32_t dimension);
-  // Deletes the edge's key-switching key: what the edge sends from now on is refused. Error
-  // not_found.
-  Status revoke_edge(const std::string& key_id, const std::string& edge_id);
+  // Deletes the edge's key-switching keys: what the edge sends from now on is refused, under this
+  // and every later key. Fine if it is not known.
+  Status revoke_edge(const std::string& edge_id);
 
   // Deletes every public key of a key that is destroyed, also one that switches from it to another.
   Status forget_key(const std::string& key_id);
@@ -132,7 +132,7 @@ class AuthServer final : public AuthService {
   Status admit_references(const Loaded& gallery, const std::string& edge_id,
                           std::span<const match::StoredReference> references, double tolerance = 0);
   // What admit_references and measured_length ask.
-  Result<v1::AdmitReply> admit(const Loaded& gallery, const v1::Origin& origin,
+  Result<v1::AdmitReply> admit(const Loaded& gallery, const v1::Origin& origin, bool measuring,
                                std::span<const match::StoredReference> references);
   // Of an embedding that only the key service can read. Errors: refused.
   Result<double> measured_length(const Loaded& gallery, const std::string& edge_id,

@@ -127,13 +127,4 @@ Status ImageMode::add_edge(const std::string& key_id, const std::string& edge_id
   return {};
 }
 
-Status ImageMode::revoke_edge(const std::string& key_id, const std::string& edge_id) {
-  forget();
-  for (size_t levels = 1; levels <= kMaxLevels; ++levels) {
-    const auto revoked = catalogue_.revoke_edge(image_key_name(key_id, levels), edge_id);
-    if (!revoked.ok() && revoked.error().code != ErrorCode::not_found) return revoked.error();
-  }
-  return {};
-}
-
 }  // namespace bauta::auth

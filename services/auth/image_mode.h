@@ -34,8 +34,6 @@ class ImageMode {
 
   // Drops the keys in memory.
   void forget() { loaded_.clear(); }
-  // Deletes the edge's image keys, if there are any.
-  Status revoke_edge(const std::string& key_id, const std::string& edge_id);
 
  private:
   struct Loaded {

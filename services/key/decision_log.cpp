@@ -207,6 +207,36 @@ Result<SignedHead> read_signed_head(const fs::path& path) {
   return signed_head;
 }
 
+Status check_signature(const fs::path& path, const SignedHead& signed_head,
+                       std::span<const keys::SigningKey> signing_keys) {
+  for (const keys::SigningKey& key : signing_keys)
+    if (key.id == signed_head.signature.key)
+      return keys::verify_signature(key.public_key, kHeadPurpose, serialize(signed_head.head),
+                                    signed_head.signature.signature);
+  return make_error(
+      ErrorCode::corrupt,
+      "{} is signed by {}, which is no key of keys.json; restore both from one backup",
+      path.string(), to_hex(signed_head.signature.key));
+}
+
+// Of a directory where nothing was signed yet: the head of an empty log, which needs no signature.
+Result<LogHead> checked_head(const fs::path& directory,
+                             std::span<const keys::SigningKey> signing_keys) {
+  const Result<SignedHead> signed_head = read_signed_head(head_path(directory));
+  if (!signed_head.ok() && signed_head.error().code == ErrorCode::not_found) return LogHead{};
+  if (!signed_head.ok()) return signed_head.error();
+  BAUTA_CHECK(check_signature(head_path(directory), *signed_head, signing_keys));
+  return signed_head->head;
+}
+
+Error cut_log(const fs::path& path, uint64_t signed_sequence) {
+  return make_error(ErrorCode::corrupt,
+                    "{} does not hold record {} as the token has signed it: it was rewritten or "
+                    "cut, and budgets, lock-outs and spent tickets with it; restore the newest "
+                    "backup of the whole directory",
+                    path.string(), signed_sequence);
+}
+
 struct Descriptor {
   ~Descriptor() {
     if (file >= 0) close(file);
@@ -238,6 +268,8 @@ const char* log_event_name(LogEvent event) {
       return "key_destroyed";
     case LogEvent::keys_backed_up:
       return "keys_backed_up";
+    case LogEvent::key_restored:
+      return "key_restored";
   }
   return "unknown";
 }
@@ -268,22 +300,44 @@ const char* log_note_name(LogNote note) {
       return "bad ticket";
     case LogNote::spent_ticket:
       return "spent ticket";
+    case LogNote::spent_budget:
+      return "spent budget";
+    case LogNote::no_length:
+      return "no length";
   }
   return "unknown";
 }
 
-Result<std::unique_ptr<DecisionLog>> DecisionLog::open(const fs::path& directory, Visit visit) {
+Result<std::unique_ptr<DecisionLog>> DecisionLog::open(
+    const fs::path& directory, Visit visit, std::span<const keys::SigningKey> signing_keys) {
   BAUTA_CHECK(create_directory(directory, 0700));
   std::unique_ptr<DecisionLog> log(new DecisionLog(directory, std::move(visit)));
   const fs::path path = log_path(directory);
-  log->file_ = ::open(path.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+  // Before the log, which others may lengthen meanwhile.
+  BAUTA_TRY(const LogHead signed_head, checked_head(directory, signing_keys));
+  const int if_absent = signed_head.sequence == 0 ? O_CREAT : 0;
+  log->file_ = ::open(path.c_str(), O_RDWR | O_APPEND | if_absent | O_CLOEXEC, 0600);
+  if (log->file_ < 0 && errno == ENOENT)
+    return make_error(ErrorCode::corrupt,
+                      "{} is missing, of which the token has signed {} records; restore the newest "
+                      "backup of the whole directory",
+                      path.string(), signed_head.sequence);
   if (log->file_ < 0) return file_error("open", path);
   BAUTA_TRY(const LogLock lock, LogLock::acquire(log->file_, path));
   struct stat status {};
   if (fstat(log->file_, &status) != 0) return file_error("read", path);
-  if (status.st_size == 0) BAUTA_CHECK(write_all(log->file_, path, as_bytes(kMagic)));
+  if (status.st_size == 0 && signed_head.sequence == 0)
+    BAUTA_CHECK(write_all(log->file_, path, as_bytes(kMagic)));
   BAUTA_CHECK(check_magic(log->file_, path, log->offset_));
-  BAUTA_CHECK(log->catch_up());
+  bool stands = signed_head.sequence == 0;
+  // The head is advanced before a record is visited, so its digest is that of the record.
+  const auto check = [&](const LogRecord& record) {
+    if (record.sequence == signed_head.sequence) stands = log->head_.digest == signed_head.digest;
+    log->visit_(record);
+  };
+  BAUTA_CHECK(read_records(log->file_, path, log->offset_, log->head_, check));
+  if (!stands) return cut_log(path, signed_head.sequence);
+  BAUTA_CHECK(log->catch_up());  // removes what an interrupted append has left
   return log;
 }
 
@@ -342,9 +396,24 @@ LogHead DecisionLog::head() {
   return head_;
 }
 
+Status DecisionLog::sign(keys::KeyStore& store) {
+  Status signed_now;
+  BAUTA_CHECK(update([&]() -> Result<std::vector<LogEntry>> {
+    signed_now = sign_head(directory_, head_, store);
+    return std::vector<LogEntry>();
+  }));
+  return signed_now;
+}
+
 Status sign_head(const fs::path& directory, const LogHead& head, keys::KeyStore& store) {
   const Result<SignedHead> current = read_signed_head(head_path(directory));
-  if (head.sequence == 0 || (current.ok() && current->head.sequence >= head.sequence)) return {};
+  if (!current.ok() && current.error().code != ErrorCode::not_found) return current.error();
+  if (current.ok() && current->head.sequence == head.sequence &&
+      current->head.digest == head.digest)
+    return {};
+  if (current.ok() && current->head.sequence >= head.sequence)
+    return cut_log(log_path(directory), current->head.sequence);
+  if (head.sequence == 0) return {};
   const Bytes message = serialize(head);
   BAUTA_TRY(const keys::SignedBy signature, store.sign(kHeadPurpose, message));
   ByteWriter writer;
@@ -383,22 +452,11 @@ Result<LogVerification> verify_log(const fs::path& directory,
                       "{} ends within a record: it was cut, or an append was interrupted; the key "
                       "service removes the rest when it starts",
                       path.string());
-  if (!stands)
-    return make_error(ErrorCode::corrupt,
-                      "{} does not hold record {} as the token has signed it: it was rewritten or "
-                      "cut; compare with a backup",
-                      path.string(), signed_head.head.sequence);
-  for (const keys::SigningKey& key : signing_keys) {
-    if (key.id != signed_head.signature.key) continue;
-    BAUTA_CHECK(keys::verify_signature(key.public_key, kHeadPurpose, serialize(signed_head.head),
-                                       signed_head.signature.signature));
-    found.signed_records = signed_head.head.sequence;
-    found.signing_key = key.id;
-    return found;
-  }
-  return make_error(ErrorCode::corrupt,
-                    "the head of {} is signed by {}, which is no key of keys.json", path.string(),
-                    to_hex(signed_head.signature.key));
+  if (!stands) return cut_log(path, signed_head.head.sequence);
+  BAUTA_CHECK(check_signature(head_path(directory), signed_head, signing_keys));
+  found.signed_records = signed_head.head.sequence;
+  found.signing_key = signed_head.signature.key;
+  return found;
 }
 
 }  // namespace bauta::key

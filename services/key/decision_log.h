@@ -26,6 +26,7 @@ enum class LogEvent : uint8_t {
   key_resumed = 8,
   key_destroyed = 9,
   keys_backed_up = 10,
+  key_restored = 11,
 };
 enum class LogOutcome : uint8_t { accepted = 1, rejected = 2, refused = 4 };  // accepted: or done
 // Why, where that is not the outcome itself.
@@ -36,6 +37,8 @@ enum class LogNote : uint8_t {
   no_template = 3,   // a probe or reference was not admitted
   bad_ticket = 4,    // not signed by the edge for this request, or out of date
   spent_ticket = 5,  // has had its decision
+  spent_budget = 6,  // the key has made all decisions that it may; once for each key
+  no_length = 7,     // an encrypted picture was too unlike a face to be measured
 };
 const char* log_event_name(LogEvent event);
 const char* log_outcome_name(LogOutcome outcome);
@@ -69,10 +72,13 @@ class DecisionLog {
   // that this or another process appends, with the log locked.
   using Visit = std::function<void(const LogRecord&)>;
 
-  // Opens or makes DIRECTORY/decisions.log and checks the whole chain. What an interrupted append
-  // left at the end is removed: nobody was told of it. Error corrupt: it was changed or damaged.
-  static Result<std::unique_ptr<DecisionLog>> open(const std::filesystem::path& directory,
-                                                   Visit visit);
+  // Opens DIRECTORY/decisions.log and checks the whole chain, and that what the token has signed
+  // (with one of `signing_keys`) stands in it; makes it when nothing was signed yet. What an
+  // interrupted append left at the end is removed: nobody was told of it. Error corrupt: it was
+  // changed, cut, removed or damaged.
+  static Result<std::unique_ptr<DecisionLog>> open(
+      const std::filesystem::path& directory, Visit visit,
+      std::span<const keys::SigningKey> signing_keys = {});
   ~DecisionLog();
   DecisionLog(const DecisionLog&) = delete;
   DecisionLog& operator=(const DecisionLog&) = delete;
@@ -82,6 +88,9 @@ class DecisionLog {
   Status update(const std::function<Result<std::vector<LogEntry>>()>& decide);
 
   LogHead head();
+
+  // sign_head() of all that this and other processes have appended.
+  Status sign(keys::KeyStore& store);
 
  private:
   DecisionLog(std::filesystem::path directory, Visit visit)
@@ -106,7 +115,8 @@ struct LogVerification {
 };
 
 // Signs the head in the token and writes DIRECTORY/decisions.head; nothing when it is signed
-// already. Errors: those of KeyStore::sign.
+// already. Errors: those of KeyStore::sign; corrupt when another record of this number, or a later
+// one, was signed before.
 Status sign_head(const std::filesystem::path& directory, const LogHead& head,
                  keys::KeyStore& store);
 

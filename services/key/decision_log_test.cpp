@@ -45,6 +45,13 @@ class DecisionLogTest : public testing::Test {
     return log.update(
         [&]() -> Result<std::vector<LogEntry>> { return std::vector<LogEntry>{entry(gallery)}; });
   }
+  std::unique_ptr<keys::KeyStore> open_store() {
+    EXPECT_TRUE(keys::create_embedded_token(directory_ / "token").ok());
+    auto token = keys::Token::open(keys::embedded_token_config(directory_ / "token")).value();
+    auto store = keys::KeyStore::open(std::move(token), directory_).value();
+    EXPECT_TRUE(store->create_signing_key().ok());
+    return store;
+  }
   fs::path path() const { return directory_ / "decisions.log"; }
   static void write(const fs::path& file, const Bytes& bytes) {
     std::ofstream(file, std::ios::binary)
@@ -117,12 +124,7 @@ TEST_F(DecisionLogTest, AnInterruptedAppendIsRemoved) {
 
 // By opening it, and, signed, by the verification.
 TEST_F(DecisionLogTest, AnyFlippedByteIsFound) {
-  ASSERT_TRUE(keys::create_embedded_token(directory_ / "token").ok());
-  auto store =
-      keys::KeyStore::open(
-          keys::Token::open(keys::embedded_token_config(directory_ / "token")).value(), directory_)
-          .value();
-  ASSERT_TRUE(store->create_signing_key().ok());
+  const auto store = open_store();
   const auto signing_keys = store->signing_keys().value();
   {
     auto log = open();
@@ -143,7 +145,8 @@ TEST_F(DecisionLogTest, AnyFlippedByteIsFound) {
         const auto found = verify_log(directory_, signing_keys);
         EXPECT_FALSE(found.ok()) << file << " byte " << i;
         if (std::string_view(file) == "decisions.log") {
-          const auto opened = DecisionLog::open(directory_, [](const LogRecord&) {});
+          const auto opened = DecisionLog::open(
+              directory_, [](const LogRecord&) {}, signing_keys);
           EXPECT_FALSE(opened.ok()) << "byte " << i;
         }
       }
@@ -155,6 +158,81 @@ TEST_F(DecisionLogTest, AnyFlippedByteIsFound) {
     write(directory_ / file, good);
   }
   EXPECT_TRUE(verify_log(directory_, signing_keys).ok());
+}
+
+TEST_F(DecisionLogTest, OpensOnlyOnWhatTheTokenHasSigned) {
+  const auto store = open_store();
+  const auto signing_keys = store->signing_keys().value();
+  {
+    auto log = open();
+    for (const char* gallery : {"a", "b", "c"}) ASSERT_TRUE(append(*log, gallery).ok());
+    ASSERT_TRUE(log->sign(*store).ok());
+    ASSERT_TRUE(append(*log, "d").ok());
+  }
+  const auto refusal = [&] {
+    const auto log = DecisionLog::open(
+        directory_, [](const LogRecord&) {}, signing_keys);
+    EXPECT_FALSE(log.ok());
+    return log.ok() ? "" : log.error().message;
+  };
+  const Bytes whole = read_file(path(), 1 << 20).value();
+  const auto record = static_cast<std::ptrdiff_t>((whole.size() - 10) / 4);
+  const auto first = [&](std::ptrdiff_t bytes) {
+    return Bytes(whole.begin(), whole.begin() + bytes);
+  };
+  // What was not signed yet may be missing; what was may not, and is left as it was found.
+  write(path(), first(10 + 3 * record));
+  EXPECT_TRUE(DecisionLog::open(
+                  directory_, [](const LogRecord&) {}, signing_keys)
+                  .ok());
+  for (const std::ptrdiff_t kept :
+       {std::ptrdiff_t{0}, std::ptrdiff_t{10}, 10 + record, 10 + 2 * record, 10 + 3 * record - 1}) {
+    write(path(), first(kept));
+    EXPECT_NE(refusal().find("backup"), std::string::npos) << kept;
+    EXPECT_EQ(fs::file_size(path()), static_cast<uintmax_t>(kept));
+  }
+  fs::remove(path());
+  EXPECT_NE(refusal().find("is missing"), std::string::npos);
+  EXPECT_FALSE(fs::exists(path()));
+  // Other records in the place of those that were signed.
+  const fs::path elsewhere = directory_ / "elsewhere";
+  auto forged = DecisionLog::open(elsewhere, [](const LogRecord&) {}).value();
+  for (const char* gallery : {"a", "b", "x", "d"}) ASSERT_TRUE(append(*forged, gallery).ok());
+  fs::copy(elsewhere / "decisions.log", path());
+  EXPECT_NE(refusal().find("record 3"), std::string::npos);
+  // A head that no key of the token has signed.
+  write(path(), whole);
+  EXPECT_FALSE(DecisionLog::open(directory_, [](const LogRecord&) {}).ok());
+  EXPECT_TRUE(DecisionLog::open(
+                  directory_, [](const LogRecord&) {}, signing_keys)
+                  .ok());
+}
+
+TEST_F(DecisionLogTest, TheSignedHeadNeverGoesBack) {
+  const auto store = open_store();
+  auto log = open();
+  for (const char* gallery : {"a", "b"}) ASSERT_TRUE(append(*log, gallery).ok());
+  const LogHead head = log->head();
+  ASSERT_TRUE(sign_head(directory_, head, *store).ok());
+  EXPECT_TRUE(sign_head(directory_, head, *store).ok());
+  EXPECT_EQ(sign_head(directory_, LogHead{}, *store).error().code, ErrorCode::corrupt);
+  EXPECT_EQ(sign_head(directory_, {head.sequence - 1, head.digest}, *store).error().code,
+            ErrorCode::corrupt);
+  EXPECT_EQ(sign_head(directory_, {head.sequence, Digest{}}, *store).error().code,
+            ErrorCode::corrupt);
+  EXPECT_TRUE(sign_head(directory_, {head.sequence + 1, head.digest}, *store).ok());
+}
+
+// The one that is behind catches up rather than take the other's head for a forgery.
+TEST_F(DecisionLogTest, TwoOfThemSignInTurn) {
+  const auto store = open_store();
+  auto log = open();
+  auto other = DecisionLog::open(directory_, [](const LogRecord&) {}).value();
+  ASSERT_TRUE(append(*log, "a").ok());
+  ASSERT_TRUE(append(*other, "b").ok());
+  ASSERT_TRUE(other->sign(*store).ok());
+  EXPECT_TRUE(log->sign(*store).ok());
+  EXPECT_EQ(verify_log(directory_, store->signing_keys().value())->signed_records, 2u);
 }
 
 TEST_F(DecisionLogTest, ProcessesThatAppendTogetherKeepTheChain) {

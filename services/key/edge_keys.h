@@ -11,8 +11,8 @@ namespace bauta::key {
 
 class EdgeKeyServer final : public EdgeKeyService {
  public:
-  // `directory` keeps the record of deliveries, one empty file KEY_ID.EDGE_ID each. The store must
-  // outlive the server.
+  // `directory` keeps the record of deliveries, one empty file KEY_ID.EDGE_ID each, and of edges
+  // that were revoked, one empty file revoked/EDGE_ID each. The store must outlive the server.
   static Result<std::unique_ptr<EdgeKeyServer>> open(keys::KeyStore& store,
                                                      const std::filesystem::path& directory);
 
@@ -27,6 +27,9 @@ class EdgeKeyServer final : public EdgeKeyService {
   std::filesystem::path directory_;
   std::mutex mutex_;  // of deliveries
 };
+
+// Delivers no key to the edge from now on; a running server notices.
+Status refuse_deliveries(const std::filesystem::path& directory, const std::string& edge_id);
 
 // Lets the edge have its keys once more, after it lost them. Returns how many deliveries were on
 // record.

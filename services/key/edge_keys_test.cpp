@@ -54,6 +54,19 @@ TEST_F(EdgeKeysTest, DeliversOnceAlsoAcrossRestarts) {
   EXPECT_EQ(ask(*server, "gate").error().code, ErrorCode::refused);
 }
 
+TEST_F(EdgeKeysTest, DeliversNothingToARevokedEdge) {
+  const auto server = open();
+  ASSERT_TRUE(ask(*server, "door").ok());
+  for (const char* name : {"door", "gate", "revoked"})
+    ASSERT_TRUE(refuse_deliveries(deliveries(), name).ok());
+  EXPECT_EQ(forget_deliveries(deliveries(), "door").value(), 1u);
+  EXPECT_EQ(forget_deliveries(deliveries(), "revoked").value(), 0u);
+  for (const char* name : {"door", "gate", "revoked"})
+    EXPECT_EQ(ask(*server, name).error().code, ErrorCode::refused) << name;
+  EXPECT_TRUE(ask(*server, "gate-2").ok());
+  EXPECT_EQ(refuse_deliveries(deliveries(), "../door").error().code, ErrorCode::invalid_argument);
+}
+
 TEST_F(EdgeKeysTest, DeliversWhatTheServersSwitchingKeyIsFor) {
   const v1::EdgeKey delivered = ask(*open(), "door").value();
   SecretBytes seed = SecretBytes::create(delivered.seed().size()).value();
@@ -73,6 +86,43 @@ TEST_F(EdgeKeysTest, RefusesNamesThatAreNoFileNames) {
   EXPECT_EQ(server->get_active_key(request).value().key_id(), key_id_);
   request.set_tenant("nobody");
   EXPECT_FALSE(server->get_active_key(request).ok());
+}
+
+// --- The first key of a tenant
+
+TEST_F(EdgeKeysTest, AFirstKeyIsMadeOnceAndOnRecord) {
+  const uint64_t before = keys_->ledger().log().head().sequence;
+  ASSERT_TRUE(keys_->give_first_key("other").ok());
+  ASSERT_TRUE(keys_->give_first_key("other").ok());
+  EXPECT_EQ(keys_->store().active("other")->generation, 1u);
+  EXPECT_EQ(keys_->ledger().log().head().sequence, before + 2);
+  // An interruption has left one that is not active.
+  const keys::KeyRecord left = keys_->store().create("third").value();
+  ASSERT_TRUE(keys_->give_first_key("third").ok());
+  EXPECT_EQ(keys_->store().active("third")->id, left.id);
+}
+
+TEST_F(EdgeKeysTest, ATenantWhoseKeyIsSuspendedOrDestroyedGetsNoOther) {
+  const keys::KeyId id = keys_->store().active("tenant")->id;
+  ASSERT_TRUE(keys_->store().suspend(id).ok());
+  EXPECT_EQ(keys_->give_first_key("tenant").error().code, ErrorCode::refused);
+  ASSERT_TRUE(keys_->store().destroy(id).ok());
+  EXPECT_EQ(keys_->give_first_key("tenant").error().code, ErrorCode::refused);
+  EXPECT_EQ(keys_->store().list()->size(), 1u);
+}
+
+// --- The signed log
+
+TEST_F(EdgeKeysTest, TheLogIsSignedWhileTheServiceRuns) {
+  ASSERT_TRUE(keys_->give_first_key("other").ok());
+  const auto signing_keys = keys_->store().signing_keys().value();
+  const auto give_up = std::chrono::steady_clock::now() + 4 * kUnsignedTime;
+  while (!verify_log(directory_ / "keys", signing_keys).ok() &&
+         std::chrono::steady_clock::now() < give_up)
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  const auto log = verify_log(directory_ / "keys", signing_keys);
+  ASSERT_TRUE(log.ok()) << log.error().message;
+  EXPECT_EQ(log->signed_records, 2u);
 }
 
 }  // namespace

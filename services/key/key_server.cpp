@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstdio>
 
 #include "base/thread_pool.h"
 #include "match/admission.h"
@@ -143,13 +144,65 @@ Result<std::unique_ptr<KeyServer>> KeyServer::open(std::unique_ptr<keys::KeyStor
                                                    const std::filesystem::path& directory) {
   BAUTA_TRY(const std::vector<keys::SigningKey> signing_keys, store->signing_keys());
   if (signing_keys.empty()) BAUTA_CHECK(store->create_signing_key());
-  BAUTA_TRY(std::unique_ptr<Ledger> ledger, Ledger::open(directory));
-  return std::unique_ptr<KeyServer>(new KeyServer(std::move(store), std::move(ledger), directory));
+  BAUTA_TRY(std::unique_ptr<Ledger> ledger, Ledger::open(directory, signing_keys));
+  return std::unique_ptr<KeyServer>(new KeyServer(std::move(store), std::move(ledger)));
 }
 
 KeyServer::~KeyServer() {
+  signing_.request_stop();
+  signing_.join();
   // A token that is gone by now leaves the last records to the next signature.
-  (void)sign_head(directory_, ledger_->log().head(), *store_);
+  (void)sign();
+}
+
+// --- The signed log
+
+Status KeyServer::sign() {
+  const Status signed_now = ledger_->log().sign(*store_);
+  std::lock_guard lock(signing_mutex_);
+  if (!signed_now.ok() && !signing_failed_)
+    fmt::print(stderr, "bauta: the token does not sign the decision log: {}\n",
+               signed_now.error().message);
+  signing_failed_ = !signed_now.ok();
+  if (signed_now.ok()) signed_up_to_ = ledger_->log().head().sequence;
+  return signed_now;
+}
+
+Status KeyServer::sign_if_due() {
+  {
+    std::lock_guard lock(signing_mutex_);
+    const uint64_t records = ledger_->log().head().sequence;
+    if (!signing_failed_ && records < signed_up_to_ + kUnsignedRecords) return {};
+  }
+  return sign();
+}
+
+void KeyServer::sign_regularly(const std::stop_token& stop) {
+  std::mutex waiting;
+  std::unique_lock lock(waiting);
+  while (!stopping_.wait_for(lock, stop, kUnsignedTime, [&] { return stop.stop_requested(); }))
+    (void)sign();  // reported there, and to whoever asks for a decision
+}
+
+Status KeyServer::give_first_key(const std::string& tenant, bool evaluation, keys::KeyUse use) {
+  const Result<keys::KeyRecord> active = store_->active(tenant);
+  if (active.ok()) return {};
+  if (active.error().code != ErrorCode::not_found) return active.error();
+  // An interruption may have left one that is not active yet.
+  BAUTA_TRY(const std::vector<keys::KeyRecord> records, store_->list());
+  const auto left = std::ranges::find_if(records, [&](const keys::KeyRecord& record) {
+    return record.tenant == tenant && record.state() == keys::KeyState::created;
+  });
+  keys::KeyId id{};
+  if (left != records.end()) {
+    id = left->id;
+  } else {
+    BAUTA_TRY(const keys::KeyRecord created, store_->create(tenant, evaluation, use));
+    BAUTA_CHECK(ledger_->changed(LogEvent::key_created, created.id));
+    id = created.id;
+  }
+  BAUTA_CHECK(store_->activate(id));
+  return ledger_->changed(LogEvent::key_activated, id);
 }
 
 Result<secret::SecretKey> KeyServer::derive_tenant_key(const keys::KeyId& id,
@@ -262,7 +315,9 @@ Result<v1::AdmitReply> KeyServer::admit(const v1::AdmitRequest& request) {
     BAUTA_TRY(match::Admission admission, match::parse_admission(parameters, as_bytes(bytes)));
     admissions.push_back(std::move(admission));
   }
-  BAUTA_CHECK(ledger_->check_admission(edge_id, gallery));
+  if (request.measuring() && request.admissions_size() != 1)
+    return make_error(ErrorCode::invalid_argument, "one reference at a time can be measured");
+  BAUTA_CHECK(ledger_->check_admission(edge_id, gallery, request.measuring()));
   v1::AdmitReply reply;
   bool all = true;
   const auto start = Clock::now();
@@ -276,13 +331,15 @@ Result<v1::AdmitReply> KeyServer::admit(const v1::AdmitRequest& request) {
       admitted.set_admitted(squared_norm.ok());
       if (squared_norm.ok())
         admitted.set_norm(reported_norm(*squared_norm, request.origin()));
-      else
+      else if (!request.measuring())
         admitted.set_reason(squared_norm.error().message);
       all = all && squared_norm.ok();
     }
   }
   reply.set_secret_lifetime_us(microseconds_since(start));
-  if (!all) BAUTA_CHECK(ledger_->refused_admission(id, edge_id, gallery));
+  if (!all)
+    BAUTA_CHECK(ledger_->refused_admission(
+        id, edge_id, gallery, request.measuring() ? LogNote::no_length : LogNote::no_template));
   return reply;
 }
 
@@ -342,6 +399,7 @@ Result<v1::DecideReply> KeyServer::decide(const v1::DecideRequest& request) {
   const bool accepted = reply.decision() == v1::DECISION_ACCEPTED;
   BAUTA_CHECK(ledger_->decided(applicant, accepted ? LogOutcome::accepted : LogOutcome::rejected,
                                note_of(reader, request.threshold(), ledger_->policy())));
+  BAUTA_CHECK(sign_if_due());
   return reply;
 }
 

@@ -2,11 +2,14 @@
 // of one request. Secrets are derived from the token for a request and wiped at its end.
 #pragma once
 
+#include <chrono>
+#include <condition_variable>
 #include <filesystem>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <thread>
 
 #include "keys/key_store.h"
 #include "match/scores.h"
@@ -19,17 +22,26 @@ namespace bauta::key {
 // Persistent: another purpose is another key (docs/formats/key-derivation.md).
 inline constexpr std::string_view kTenantPurpose = "bauta tenant ring secret 1";
 
+// The token signs the log when so many records have been added to it, or so much time has passed.
+inline constexpr uint64_t kUnsignedRecords = 64;
+inline constexpr std::chrono::seconds kUnsignedTime(5);
+
 class KeyServer final : public KeyService {
  public:
   // `directory` holds the decision log and the policy. Errors: those of Ledger::open and of the
   // token.
   static Result<std::unique_ptr<KeyServer>> open(std::unique_ptr<keys::KeyStore> store,
                                                  const std::filesystem::path& directory);
-  // Has the token sign what was decided.
+  // Has the token sign what was decided; says on stderr if it does not.
   ~KeyServer() override;
 
   keys::KeyStore& store() { return *store_; }
   Ledger& ledger() { return *ledger_; }
+
+  // Makes and activates the tenant's first key, on record; nothing when it has an active one.
+  // Errors: those of KeyStore::active but not_found, e.g. refused when it is suspended or
+  // destroyed.
+  Status give_first_key(const std::string& tenant, bool evaluation = false, keys::KeyUse use = {});
 
   // The secret of one edge for one tenant key: delivered to that edge, which alone encrypts with
   // it. Ciphertexts under it reach the tenant's key by the edge's key-switching key.
@@ -47,9 +59,16 @@ class KeyServer final : public KeyService {
   Result<v1::DecideReply> decide(const v1::DecideRequest& request) override;
 
  private:
-  KeyServer(std::unique_ptr<keys::KeyStore> store, std::unique_ptr<Ledger> ledger,
-            std::filesystem::path directory)
-      : store_(std::move(store)), ledger_(std::move(ledger)), directory_(std::move(directory)) {}
+  KeyServer(std::unique_ptr<keys::KeyStore> store, std::unique_ptr<Ledger> ledger)
+      : store_(std::move(store)),
+        ledger_(std::move(ledger)),
+        signed_up_to_(ledger_->log().head().sequence),
+        signing_([this](const std::stop_token& stop) { sign_regularly(stop); }) {}
+
+  // Once too much is unsigned, or signing has failed before. Errors: those of DecisionLog::sign.
+  Status sign_if_due();
+  Status sign();
+  void sign_regularly(const std::stop_token& stop);
 
   // Error refused, on record, unless the edge has signed for this request.
   Status check_ticket(const Applicant& applicant);
@@ -66,9 +85,13 @@ class KeyServer final : public KeyService {
 
   std::unique_ptr<keys::KeyStore> store_;
   std::unique_ptr<Ledger> ledger_;
-  std::filesystem::path directory_;
   std::mutex mutex_;  // guards ticket_keys_
   std::map<std::pair<keys::KeyId, std::string>, TicketPublicKey> ticket_keys_;
+  std::mutex signing_mutex_;  // guards the two below
+  uint64_t signed_up_to_;
+  bool signing_failed_ = false;
+  std::condition_variable_any stopping_;
+  std::jthread signing_;  // the last: it uses all of the above
 };
 
 // Key ids as they stand in requests: 32 hexadecimal digits. Error invalid_argument.

@@ -85,6 +85,7 @@ Result<Policy> read_policy(const fs::path& directory) {
       !read_number(json, "near_matches", policy.near_matches) ||
       !read_number(json, "rejected_verifications", policy.rejected_verifications) ||
       !read_number(json, "crafted_requests", policy.crafted_requests) ||
+      !read_number(json, "unmeasured_per_minute", policy.unmeasured_per_minute) ||
       !read_number(json, "lock_out_s", policy.lock_out_s))
     return make_error(ErrorCode::corrupt,
                       "{} should be a JSON object of numbers; docs/operations/keys.md names them",
@@ -92,12 +93,12 @@ Result<Policy> read_policy(const fs::path& directory) {
   return policy;
 }
 
-Result<std::unique_ptr<Ledger>> Ledger::open(const fs::path& directory) {
+Result<std::unique_ptr<Ledger>> Ledger::open(const fs::path& directory,
+                                             std::span<const keys::SigningKey> signing_keys) {
   BAUTA_TRY(const Policy policy, read_policy(directory));
   std::unique_ptr<Ledger> ledger(new Ledger(policy));
-  BAUTA_TRY(ledger->log_, DecisionLog::open(directory, [target = ledger.get()](const LogRecord& r) {
-              target->apply(r);
-            }));
+  const auto apply = [target = ledger.get()](const LogRecord& record) { target->apply(record); };
+  BAUTA_TRY(ledger->log_, DecisionLog::open(directory, apply, signing_keys));
   return ledger;
 }
 
@@ -127,6 +128,7 @@ void Ledger::apply(const LogRecord& record) {
     spent_at_.pop_front();
   }
   if (is_decision(entry)) ++decisions_[entry.key];
+  if (entry.note == LogNote::spent_budget) spent_budgets_.insert(entry.key);
   if (entry.edge_id.empty()) return;
   Client& client = this->client(entry.edge_id, entry.gallery);
   if (entry.event == LogEvent::lock_out) {
@@ -149,6 +151,7 @@ void Ledger::apply(const LogRecord& record) {
   }
   if (entry.note == LogNote::near_match) ++counts.near_matches;
   if (is_crafted(entry.note)) ++counts.crafted;
+  if (entry.note == LogNote::no_length) ++counts.unmeasured;
 }
 
 // --- What follows from it
@@ -161,6 +164,10 @@ Status Ledger::check_locked(const Client& client, const std::string& edge_id,
                     "unusual requests",
                     edge_id, gallery,
                     fmt::gmtime(static_cast<std::time_t>(client.locked_until_ms / 1000)));
+}
+
+uint64_t Ledger::budget_of(const keys::KeyRecord& key) const {
+  return key.decision_budget != 0 ? key.decision_budget : policy_.decisions_per_key;
 }
 
 Status Ledger::check_applicant(const Applicant& applicant) {
@@ -177,13 +184,11 @@ Status Ledger::check_applicant(const Applicant& applicant) {
   if (key.evaluation) return {};
   const Client& client = this->client(applicant.scope.edge_id, applicant.scope.gallery);
   BAUTA_CHECK(check_locked(client, applicant.scope.edge_id, applicant.scope.gallery));
-  const uint64_t budget =
-      key.decision_budget != 0 ? key.decision_budget : policy_.decisions_per_key;
-  if (decisions_[key.id] >= budget)
+  if (decisions_[key.id] >= budget_of(key))
     return make_error(ErrorCode::refused,
                       "key {} of tenant '{}' has made all {} decisions of its budget; rotate to a "
                       "new one with 'bauta keys rotate' and renew its galleries",
-                      key.generation, key.tenant, budget);
+                      key.generation, key.tenant, budget_of(key));
   const auto minute = client.minutes.find(minute_of(now_ms()));
   if (minute != client.minutes.end() && minute->second.decisions >= policy_.decisions_per_minute)
     return make_error(ErrorCode::busy,
@@ -235,7 +240,12 @@ Status Ledger::check(const Applicant& applicant) {
   Status status;
   BAUTA_CHECK(log_->update([&]() -> Result<std::vector<LogEntry>> {
     status = check_applicant(applicant);
-    if (status.ok() || !spent_.contains(nonce_of(applicant.ticket))) return std::vector<LogEntry>();
+    if (status.ok()) return std::vector<LogEntry>();
+    const keys::KeyRecord& key = applicant.key;
+    if (!key.evaluation && decisions_[key.id] >= budget_of(key) && !spent_budgets_.contains(key.id))
+      return std::vector<LogEntry>{
+          without_ticket(entry_of(applicant, LogOutcome::refused, LogNote::spent_budget))};
+    if (!spent_.contains(nonce_of(applicant.ticket))) return std::vector<LogEntry>();
     return with_lock_out(
         without_ticket(entry_of(applicant, LogOutcome::refused, LogNote::spent_ticket)),
         &applicant.key);
@@ -258,19 +268,27 @@ Status Ledger::refused(const Applicant& applicant, LogNote note) {
   });
 }
 
-Status Ledger::check_admission(const std::string& edge_id, const std::string& gallery) {
+Status Ledger::check_admission(const std::string& edge_id, const std::string& gallery,
+                               bool measuring) {
   return log_->update([&]() -> Result<std::vector<LogEntry>> {
-    BAUTA_CHECK(check_locked(client(edge_id, gallery), edge_id, gallery));
+    const Client& client = this->client(edge_id, gallery);
+    BAUTA_CHECK(check_locked(client, edge_id, gallery));
+    const auto minute = client.minutes.find(minute_of(now_ms()));
+    if (measuring && minute != client.minutes.end() &&
+        minute->second.unmeasured >= policy_.unmeasured_per_minute)
+      return make_error(ErrorCode::busy,
+                        "edge {} has sent {} pictures that are too unlike a face to gallery {} in "
+                        "this minute; try again in the next",
+                        edge_id, policy_.unmeasured_per_minute, gallery);
     return std::vector<LogEntry>();
   });
 }
 
 Status Ledger::refused_admission(const keys::KeyId& key, const std::string& edge_id,
-                                 const std::string& gallery) {
+                                 const std::string& gallery, LogNote note) {
   return log_->update([&]() -> Result<std::vector<LogEntry>> {
     return with_lock_out(
-        {LogEvent::admission, LogOutcome::refused, LogNote::no_template, key, {}, gallery, edge_id},
-        nullptr);
+        {LogEvent::admission, LogOutcome::refused, note, key, {}, gallery, edge_id}, nullptr);
   });
 }
 

@@ -22,6 +22,7 @@ struct Policy {
   uint32_t near_matches = 30;             // and more than a quarter of all decisions
   uint32_t rejected_verifications = 100;  // and more than three quarters of all
   uint32_t crafted_requests = 10;         // no templates, implausible scores, bad or spent tickets
+  uint32_t unmeasured_per_minute = 10;    // encrypted pictures that are too unlike a face
   uint32_t lock_out_s = 900;
 };
 
@@ -39,7 +40,8 @@ struct Applicant {
 class Ledger {
  public:
   // Over the decision log in the directory. Errors: those of DecisionLog and read_policy.
-  static Result<std::unique_ptr<Ledger>> open(const std::filesystem::path& directory);
+  static Result<std::unique_ptr<Ledger>> open(const std::filesystem::path& directory,
+                                              std::span<const keys::SigningKey> signing_keys = {});
 
   // Whether the applicant may have a decision now. Errors: refused (ticket out of date or spent,
   // budget spent, edge locked out), each recorded once it matters; busy above the rate.
@@ -49,10 +51,12 @@ class Ledger {
   Status decided(const Applicant& applicant, LogOutcome outcome, LogNote note);
   // Records a request that got no decision. Spends the ticket of an applicant, if there is one.
   Status refused(const Applicant& applicant, LogNote note);
-  // Records references that were not admitted. Error refused while the edge is locked out.
-  Status check_admission(const std::string& edge_id, const std::string& gallery);
+  // Whether references of the edge may be admitted, or measured first. Errors: refused while the
+  // edge is locked out; busy when too many were measured in vain in this minute.
+  Status check_admission(const std::string& edge_id, const std::string& gallery, bool measuring);
+  // Records references that were not admitted (no_template), or could not be measured (no_length).
   Status refused_admission(const keys::KeyId& key, const std::string& edge_id,
-                           const std::string& gallery);
+                           const std::string& gallery, LogNote note);
   // Records a change of a key.
   Status changed(LogEvent event, const keys::KeyId& key);
 
@@ -64,7 +68,7 @@ class Ledger {
   // What one edge did on one gallery in one minute.
   struct Minute {
     uint32_t decisions = 0, near_matches = 0, verifications = 0, rejected_verifications = 0,
-             crafted = 0;
+             crafted = 0, unmeasured = 0;
   };
   struct Client {
     std::map<int64_t, Minute> minutes;  // of the last hour, by minutes since 1970
@@ -76,6 +80,7 @@ class Ledger {
   void apply(const LogRecord& record);
   Client& client(const std::string& edge_id, const std::string& gallery);
   Status check_applicant(const Applicant& applicant);
+  uint64_t budget_of(const keys::KeyRecord& key) const;
   static Status check_locked(const Client& client, const std::string& edge_id,
                              const std::string& gallery);
   // The entry, and a lock-out if it makes the edge's behaviour too odd.
@@ -89,6 +94,7 @@ class Ledger {
   std::set<TicketNonce> spent_;                           // of tickets that are not out of date
   std::deque<std::pair<int64_t, TicketNonce>> spent_at_;  // in the order of the log
   std::map<keys::KeyId, uint64_t> decisions_;
+  std::set<keys::KeyId> spent_budgets_;  // that are on record
   std::map<std::pair<std::string, std::string>, Client> clients_;
 };
 

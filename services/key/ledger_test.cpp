@@ -102,8 +102,11 @@ TEST_F(LedgerTest, ARefusedProbeSpendsItsTicket) {
 TEST_F(LedgerTest, TheBudgetOfAKeyIsHardAndOutlastsARestart) {
   open(R"({"decisions_per_key": 5})");
   for (int i = 0; i < 5; ++i) EXPECT_TRUE(decide(applicant()));
+  EXPECT_EQ(ledger_->log().head().sequence, 5u);
   const Status spent = ledger_->check(applicant());
   ASSERT_FALSE(spent.ok());
+  EXPECT_FALSE(decide(applicant("other-door")));
+  EXPECT_EQ(ledger_->log().head().sequence, 6u) << "once";
   EXPECT_NE(spent.error().message.find("all 5 decisions"), std::string::npos);
   open();
   EXPECT_FALSE(decide(applicant("other-door")));
@@ -145,7 +148,8 @@ TEST_F(LedgerTest, ManyNearMatchesLockAnEdgeOut) {
   EXPECT_TRUE(decide(applicant("other-door")));
   open();
   EXPECT_FALSE(decide(applicant())) << "a restart must not unlock";
-  EXPECT_FALSE(ledger_->check_admission("door", "gallery").ok());
+  EXPECT_FALSE(ledger_->check_admission("door", "gallery", false).ok());
+  EXPECT_FALSE(ledger_->check_admission("door", "gallery", true).ok());
 }
 
 TEST_F(LedgerTest, ABusyDoorWithSomeNearMatchesIsNotLockedOut) {
@@ -163,7 +167,24 @@ TEST_F(LedgerTest, CraftedRequestsLockAnEdgeOut) {
 }
 
 TEST_F(LedgerTest, RefusedReferencesLockAnEdgeOut) {
-  EXPECT_LOCKED_OUT_AFTER(10, 20, (void)ledger_->refused_admission({7}, "door", "gallery"));
+  EXPECT_LOCKED_OUT_AFTER(
+      10, 20, (void)ledger_->refused_admission({7}, "door", "gallery", LogNote::no_template));
+}
+
+// People before a camera take bad pictures; nobody takes so many as a search for weaknesses needs.
+TEST_F(LedgerTest, BadPicturesAreLimitedButLockNobodyOut) {
+  int measured = 0;
+  for (int i = 0; i < 100; ++i)
+    if (ledger_->check_admission("door", "gallery", true).ok()) {
+      ++measured;
+      ASSERT_TRUE(ledger_->refused_admission({7}, "door", "gallery", LogNote::no_length).ok());
+    }
+  // A minute may end in between.
+  EXPECT_GE(measured, 10);
+  EXPECT_LE(measured, 20);
+  EXPECT_TRUE(ledger_->check_admission("door", "gallery", false).ok());
+  EXPECT_TRUE(ledger_->check_admission("other-door", "gallery", true).ok());
+  EXPECT_TRUE(decide(applicant()));
 }
 
 TEST_F(LedgerTest, SpentTicketsAgainAndAgainLockAnEdgeOut) {

@@ -130,7 +130,7 @@ TEST_F(ImageModeTest, EitherModeRecognisesWhatTheOtherEnrolled) {
   EXPECT_EQ(refusal(encrypt(image_key("stranger"), 0.0f)), ErrorCode::refused);
   EXPECT_EQ(refusal(encrypt(image_key(kEdge), 1000.0f)), ErrorCode::refused);
 
-  ASSERT_TRUE(parties_->auth->revoke_edge(parties_->tenant_key(), kEdge).ok());
+  ASSERT_TRUE(parties_->auth->revoke_edge(kEdge).ok());
   EXPECT_EQ(refusal(grey), ErrorCode::refused);
 }
 

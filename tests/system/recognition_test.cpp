@@ -159,7 +159,7 @@ TEST_F(RecognitionTest, AnEdgeThatWasNotAdmittedIsRefused) {
 TEST_F(RecognitionTest, ARevokedEdgeIsRefused) {
   const auto second = parties_->make_edge("edge-2");
   ASSERT_TRUE(second->identify("gallery", make_embedding(1, 1)).ok());
-  ASSERT_TRUE(parties_->auth->revoke_edge(parties_->tenant_key(), "edge-2").ok());
+  ASSERT_TRUE(parties_->auth->revoke_edge("edge-2").ok());
   EXPECT_EQ(second->identify("gallery", make_embedding(1, 1)).error().code, ErrorCode::refused);
   EXPECT_TRUE(edge_->identify("gallery", make_embedding(1, 1)).ok());
 }
