@@ -23,12 +23,12 @@ TEST_F(AuditTest, EveryChangeIsRecordedWithTheChange) {
     log.push_back(fmt::format(
         "{} {} {} [{}] [{}]", record.sequence, audit_event_name(record.entry.event),
         audit_outcome_name(record.entry.outcome), record.entry.gallery, record.entry.subject));
-  EXPECT_EQ(log, (std::vector<std::string>{
-                     "1 gallery_created accepted [doors] []", "2 enrolment accepted [doors] [anna]",
-                     "3 erasure accepted [doors] [anna]", "4 gallery_deleted accepted [doors] []",
-                     "5 edge_added accepted [key-1] [camera-1]",
-                     "6 edge_revoked accepted [] [camera-1]",
-                     "7 identification rejected [doors] []"}));
+  EXPECT_EQ(log,
+            (std::vector<std::string>{
+                "1 gallery_created accepted [doors] []", "2 enrolment accepted [doors] [anna]",
+                "3 erasure accepted [doors] [anna]", "4 gallery_deleted accepted [doors] []",
+                "5 edge_added accepted [key-1] [camera-1]", "6 edge_revoked accepted [] [camera-1]",
+                "7 identification rejected [doors] []"}));
   const AuditHead head = *catalogue.verify_audit_chain();
   EXPECT_EQ(head.sequence, 7u);
   EXPECT_EQ(head.digest, records->back().digest);
