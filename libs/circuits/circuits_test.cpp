@@ -110,7 +110,7 @@ TEST(EncryptedNetwork, ErrorIsAsPredicted) {
   const auto encrypted = *EncryptedNetwork<ckks::Evaluator>::prepare(plan, network, evaluator);
   const std::vector<float> expected = network::evaluate(network, maps);
   double squares = 0;
-  constexpr int kRuns = 4;
+  constexpr int kRuns = 8;  // with 5 values each, a factor of 5 is many deviations away
   for (int run = 0; run < kRuns; ++run) {
     const auto slots = decrypt_slots(
         key, encrypted.reference(encrypted.run(encrypt(plan, key, packed(plan, network, maps)))));
@@ -119,7 +119,6 @@ TEST(EncryptedNetwork, ErrorIsAsPredicted) {
   }
   const double error = std::sqrt(squares / static_cast<double>(kRuns * expected.size()));
   const double predicted = predicted_error(plan, network, maps);
-  // The network in the clear rounds to floats.
   EXPECT_LT(error, 5 * predicted);
   EXPECT_GT(error, predicted / 5);
 }

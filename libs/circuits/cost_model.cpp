@@ -27,17 +27,10 @@ double seconds(const Work& work, const PassTimes& times) {
          work.factor_products * times.factor_product + work.moves * times.move;
 }
 
-const ckks::KeySwitchShape& CostModel::stage(size_t limbs) const {
-  const auto narrowest = std::ranges::min_element(ring_.stages(), {}, [&](const auto& shape) {
-    return shape.limbs >= limbs ? shape.limbs : SIZE_MAX;
-  });
-  return *narrowest;
-}
-
 // Digits are made from coefficients: one transform back for every limb, one forth for all that a
 // digit does not hold.
 Work CostModel::hoist(size_t limbs) const {
-  const ckks::KeySwitchShape shape = stage(limbs).at(limbs);
+  const ckks::KeySwitchShape shape = ring_.stage(limbs).at(limbs);
   const size_t extended = limbs + shape.special_count;
   Work work{.transforms = static_cast<double>(limbs)};
   for (size_t begin = 0; begin < limbs; begin += shape.digit_limbs) {
@@ -49,7 +42,7 @@ Work CostModel::hoist(size_t limbs) const {
 }
 
 Work CostModel::key_switch_products(size_t limbs) const {
-  const ckks::KeySwitchShape shape = stage(limbs).at(limbs);
+  const ckks::KeySwitchShape shape = ring_.stage(limbs).at(limbs);
   const auto extended = static_cast<double>(limbs + shape.special_count);
   return {.key_products = 2 * static_cast<double>(shape.digits()) * extended};
 }
@@ -72,7 +65,7 @@ Work CostModel::rotate(size_t limbs) const {
 
 Work CostModel::reduce(size_t limbs) const {
   const auto kept = static_cast<double>(limbs);
-  const auto dropped = static_cast<double>(stage(limbs).special_count);
+  const auto dropped = static_cast<double>(ring_.stage(limbs).special_count);
   return {.transforms = 2 * (kept + dropped),
           .conversion_products = 2 * kept * (dropped + 1),
           .moves = 2 * kept};
@@ -107,12 +100,12 @@ size_t CostModel::polynomial_bytes(size_t limbs) const {
 }
 
 size_t CostModel::key_bytes(size_t limbs) const {
-  const ckks::KeySwitchShape& shape = stage(limbs);
+  const ckks::KeySwitchShape& shape = ring_.stage(limbs);
   return 2 * shape.digits() * polynomial_bytes(shape.limbs + shape.special_count);
 }
 
 size_t CostModel::key_wire_bytes(size_t limbs) const {
-  return ckks::galois_key_bytes(ring_.parameters(), stage(limbs));
+  return ckks::galois_key_bytes(ring_.parameters(), ring_.stage(limbs));
 }
 
 size_t CostModel::extended_bytes(size_t limbs) const {

@@ -39,11 +39,10 @@ class CostModel {
   size_t key_wire_bytes(size_t limbs) const;
   size_t extended_bytes(size_t limbs) const;
   // With the special moduli.
-  size_t extended_limbs(size_t limbs) const { return limbs + stage(limbs).special_count; }
+  size_t extended_limbs(size_t limbs) const { return limbs + ring_.stage(limbs).special_count; }
 
  private:
   size_t polynomial_bytes(size_t limbs) const;
-  const ckks::KeySwitchShape& stage(size_t limbs) const;
   Work key_switch_products(size_t limbs) const;
 
   ImageRing ring_;

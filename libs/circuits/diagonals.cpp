@@ -81,7 +81,11 @@ std::vector<ckks::Complex> template_slots(std::span<const float> values, size_t 
 
 std::vector<double> template_values(std::span<const ckks::Complex> slots, size_t width,
                                     size_t count) {
-  std::vector<double> values = ckks::SlotTransform(width).to_coefficients(slots.first(width / 2));
+  const size_t period = width / 2;
+  std::vector<ckks::Complex> mean(period);
+  for (size_t i = 0; i < slots.size(); ++i)
+    mean[i % period] += slots[i] * static_cast<double>(period) / static_cast<double>(slots.size());
+  std::vector<double> values = ckks::SlotTransform(width).to_coefficients(mean);
   values.resize(count);
   return values;
 }

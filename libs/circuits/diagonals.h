@@ -31,7 +31,7 @@ std::vector<std::vector<double>> convolution_factors(const network::Convolution&
 // A template of width r in the slots: the polynomial that has value k of d <= r at coefficient
 // k * N/r. Its slots repeat with period r/2.
 std::vector<ckks::Complex> template_slots(std::span<const float> values, size_t width);
-// Value k of such slots, for k < count.
+// Value k of such slots, for k < count: coefficient k * N/r, whatever stands in the others.
 std::vector<double> template_values(std::span<const ckks::Complex> slots, size_t width,
                                     size_t count);
 

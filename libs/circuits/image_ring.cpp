@@ -38,6 +38,12 @@ Result<ImageRing> ImageRing::insecure_create(size_t levels, size_t degree) {
   return build(levels, degree, /*insecure=*/true);
 }
 
+const ckks::KeySwitchShape& ImageRing::stage(size_t limbs) const {
+  return *std::ranges::min_element(stages_, {}, [&](const ckks::KeySwitchShape& shape) {
+    return shape.limbs >= limbs ? shape.limbs : SIZE_MAX;
+  });
+}
+
 Result<ImageRing> ImageRing::build(size_t levels, size_t degree, bool insecure) {
   if (levels == 0 || levels > kMaxLevels)
     return make_error(ErrorCode::invalid_argument, "{} multiplicative levels; 1 to {} are possible",

@@ -33,6 +33,8 @@ class ImageRing {
   size_t limbs() const { return parameters_.primes().size(); }
   // For ciphertexts of all limbs, and narrow ones for the many rotations of the last layer.
   const std::vector<ckks::KeySwitchShape>& stages() const { return stages_; }
+  // The narrowest that serves ciphertexts of `limbs`.
+  const ckks::KeySwitchShape& stage(size_t limbs) const;
 
  private:
   ImageRing(const ckks::Parameters& parameters, std::vector<ckks::KeySwitchShape> stages)

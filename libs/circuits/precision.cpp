@@ -23,19 +23,45 @@ class Noise {
   Noise(const Plan& plan, const network::Network& network, unsigned seed)
       : plan_(plan), network_(network), model_(plan.ring.parameters()), random_(seed) {}
 
+  // Adds what an image brings along.
+  void add(std::span<float> maps) {
+    const double variance =
+        model_.fresh_secret() + model_.key_switch(plan_.ring.stages().front()) + model_.division();
+    add(std::hypot(value_deviation(variance, plan_.input_scale), rotations(0)), maps);
+  }
+
   // Adds the noise of a layer to its output, given the size of its input.
   void add(size_t layer, double input, std::span<float> output) {
-    std::normal_distribution<float> normal(0, static_cast<float>(deviation(layer, input)));
-    for (float& value : output) value += normal(random_);
+    add(std::hypot(deviation(layer, input), rotations(layer + 1)), output);
   }
 
  private:
+  void add(double deviation, std::span<float> values) {
+    std::normal_distribution<float> normal(0, static_cast<float>(deviation));
+    for (float& value : values) value += normal(random_);
+  }
+
+  // A slot is complex, a value its real part.
+  double value_deviation(double variance, double scale) const {
+    return model_.slot_deviation(variance, scale) / std::sqrt(2.0);
+  }
+
+  // What its rotations add to a layer's input: the key switches of the rotated sums come after the
+  // products and vanish beside these.
+  double rotations(size_t layer) const {
+    if (layer >= plan_.steps.size() ||
+        std::holds_alternative<network::Square>(network_.layers[layer]))
+      return 0;
+    const Step& step = plan_.steps[layer];
+    return value_deviation(model_.key_switch(plan_.ring.stage(step.limbs).at(step.limbs)),
+                           step.scale);
+  }
+
   double deviation(size_t layer, double input) const {
     const bool last = layer + 1 == plan_.steps.size();
     const double scale = last ? plan_.result_scale : plan_.steps[layer + 1].scale;
     const double rounded = rounded_factors(layer) * input;
-    if (!last)  // a slot is complex, a value its real part
-      return std::hypot(model_.slot_deviation(model_.division(), scale) / std::sqrt(2.0), rounded);
+    if (!last) return std::hypot(value_deviation(model_.division(), scale), rounded);
     // Coefficients, divided twice.
     const double division = std::sqrt(model_.division());
     return std::hypot(rounded, division / scale, division / plan_.gallery.reference_scale());
@@ -72,9 +98,11 @@ double predicted_error(const Plan& plan, const network::Network& network,
   double squares = 0;
   for (unsigned evaluation = 0; evaluation < kEvaluations; ++evaluation) {
     Noise noise(plan, network, evaluation);
+    std::vector<float> noisy_maps(maps.begin(), maps.end());
+    noise.add(noisy_maps);
     double input = root_mean_square(maps);
     const std::vector<float> noisy =
-        network::evaluate(network, maps, [&](size_t layer, std::span<float> output) {
+        network::evaluate(network, noisy_maps, [&](size_t layer, std::span<float> output) {
           const double size = root_mean_square(output);
           noise.add(layer, input, output);
           input = size;
