@@ -7,6 +7,7 @@
 #include <openssl/hmac.h>
 
 #include "base/random.h"
+#include "base/release.h"
 
 namespace bauta {
 namespace {
@@ -17,12 +18,8 @@ constexpr std::string_view kTicketPurpose = "bauta ticket 1";
 constexpr size_t kSeed_bytes = 32;
 constexpr size_t kSignature_bytes = 64;
 
-struct Release {
-  void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
-  void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
-};
-using Key = std::unique_ptr<EVP_PKEY, Release>;
-using Context = std::unique_ptr<EVP_MD_CTX, Release>;
+using Key = std::unique_ptr<EVP_PKEY, Release<EVP_PKEY_free>>;
+using Context = std::unique_ptr<EVP_MD_CTX, Release<EVP_MD_CTX_free>>;
 
 // Wiped by OpenSSL when it is released.
 Key private_key(const SecretBytes& seed) {

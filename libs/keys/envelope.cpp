@@ -6,6 +6,7 @@
 #include <openssl/evp.h>
 
 #include "base/random.h"
+#include "base/release.h"
 
 namespace bauta::keys {
 namespace {
@@ -21,10 +22,7 @@ constexpr uint8_t kNonce[12] = {};  // each key encrypts one message
 constexpr std::string_view kWrappingPurpose = "bauta package wrapping 1";
 constexpr std::string_view kContentPurpose = "bauta package content 1";
 
-struct ReleaseContext {
-  void operator()(EVP_CIPHER_CTX* context) const { EVP_CIPHER_CTX_free(context); }
-};
-using Context = std::unique_ptr<EVP_CIPHER_CTX, ReleaseContext>;
+using Context = std::unique_ptr<EVP_CIPHER_CTX, Release<EVP_CIPHER_CTX_free>>;
 
 Bytes joined(ByteView first, std::string_view second) {
   Bytes bytes(first.begin(), first.end());

@@ -7,16 +7,11 @@
 #include <openssl/param_build.h>
 #include <openssl/x509.h>
 
+#include "base/release.h"
+
 namespace bauta::keys {
 namespace {
 
-template <auto release>
-struct Release {
-  template <typename Object>
-  void operator()(Object* object) const {
-    release(object);
-  }
-};
 using Key = std::unique_ptr<EVP_PKEY, Release<EVP_PKEY_free>>;
 using Context = std::unique_ptr<EVP_PKEY_CTX, Release<EVP_PKEY_CTX_free>>;
 using Number = std::unique_ptr<BIGNUM, Release<BN_free>>;

@@ -6,16 +6,11 @@
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 
+#include "base/release.h"
+
 namespace bauta::keys {
 namespace {
 
-template <auto release>
-struct Release {
-  template <typename Object>
-  void operator()(Object* object) const {
-    release(object);
-  }
-};
 using PublicKey = std::unique_ptr<EVP_PKEY, Release<EVP_PKEY_free>>;
 using Context = std::unique_ptr<EVP_PKEY_CTX, Release<EVP_PKEY_CTX_free>>;
 using EcdsaSignature = std::unique_ptr<ECDSA_SIG, Release<ECDSA_SIG_free>>;
