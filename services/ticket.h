@@ -14,8 +14,15 @@ namespace bauta {
 struct TicketScope {
   std::string edge_id, gallery;
   bool verification = false;  // 1:1, else 1:N
-  Digest probe{};             // SHA-256 of the probe as it is sent
+  Digest probe{};             // ticketed_digest
 };
+
+// SHA-256 of what an IdentifyRequest or a VerifyRequest sends: the image in image mode, else the
+// probe.
+template <typename Request>
+Digest ticketed_digest(const Request& request) {
+  return sha256(as_bytes(request.image().empty() ? request.probe() : request.image()));
+}
 
 using TicketNonce = std::array<uint8_t, 16>;
 using TicketPublicKey = std::array<uint8_t, 32>;

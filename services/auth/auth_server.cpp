@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "match/admission.h"
 #include "services/contract.h"
+#include "services/ticket.h"
 
 namespace bauta::auth {
 namespace {
@@ -24,12 +25,6 @@ constexpr double kMeasuringLength = 1.5;
 constexpr double kMeasuringTolerance = 0.9;
 // What the rounding of a measured norm leaves of a squared norm's distance from 1.
 constexpr double kImageTolerance = 0.04;
-
-// What the ticket of an IdentifyRequest or a VerifyRequest is for.
-template <typename Request>
-const std::string& sent(const Request& request) {
-  return request.image().empty() ? request.probe() : request.image();
-}
 
 uint64_t microseconds_since(Clock::time_point start) {
   return static_cast<uint64_t>(
@@ -546,7 +541,7 @@ Result<v1::DecideRequest> AuthServer::decide_request(const Loaded& gallery, cons
   BAUTA_TRY(const match::Admission admission, match::make_admission(*gallery.keys, probe));
   v1::DecideRequest request;
   *request.mutable_ticket() = asked.ticket();
-  request.set_probe_digest(std::string(as_text(sha256(as_bytes(sent(asked))))));
+  request.set_probe_digest(std::string(as_text(ticketed_digest(asked))));
   request.set_key_id(gallery.row.key_id);
   request.set_dimension(gallery.row.dimension);
   *request.mutable_origin() = origin_of(gallery.row.name, asked.edge_id(), gallery.contract);

@@ -50,12 +50,6 @@ Recognition to_recognition(const v1::VerifyReply& reply) {
   return recognition;
 }
 
-// What a ticket is for.
-template <typename Request>
-const std::string& sent(const Request& request) {
-  return request.image().empty() ? request.probe() : request.image();
-}
-
 void add_timings(const v1::Timings& from, Timings& to) {
   if (from.extract_us() > 0) to.extract = static_cast<double>(from.extract_us()) / 1000;
   to.match = static_cast<double>(from.match_us()) / 1000;
@@ -160,8 +154,8 @@ Result<std::string> Edge::encrypt_probe(const face::Embedding& embedding, Timing
 }
 
 Result<v1::Ticket> Edge::sign_ticket(const std::string& gallery, bool verification,
-                                     const std::string& probe) const {
-  return signer_.sign({edge_id_, gallery, verification, sha256(as_bytes(probe))});
+                                     const Digest& probe) const {
+  return signer_.sign({edge_id_, gallery, verification, probe});
 }
 
 Result<std::string> Edge::encrypt_reference(const face::Embedding& embedding) const {
@@ -294,7 +288,7 @@ Result<Recognition> Edge::ask_identify(const std::string& gallery, const Probe& 
   request.set_edge_id(edge_id_);
   *request.mutable_contract() = contract_;
   BAUTA_CHECK(put_probe(probe, request, timings));
-  BAUTA_TRY(*request.mutable_ticket(), sign_ticket(gallery, false, sent(request)));
+  BAUTA_TRY(*request.mutable_ticket(), sign_ticket(gallery, false, ticketed_digest(request)));
   request.set_max_candidates(max_candidates);
   BAUTA_TRY(const v1::IdentifyReply reply, auth_.identify(request));
   add_timings(reply.timings(), timings);
@@ -315,7 +309,7 @@ Result<Recognition> Edge::ask_verify(const std::string& gallery, const std::stri
   request.set_edge_id(edge_id_);
   *request.mutable_contract() = contract_;
   BAUTA_CHECK(put_probe(probe, request, timings));
-  BAUTA_TRY(*request.mutable_ticket(), sign_ticket(gallery, true, sent(request)));
+  BAUTA_TRY(*request.mutable_ticket(), sign_ticket(gallery, true, ticketed_digest(request)));
   BAUTA_TRY(const v1::VerifyReply reply, auth_.verify(request));
   add_timings(reply.timings(), timings);
   timings.total = milliseconds_since(start);

@@ -137,7 +137,7 @@ class Edge {
   Result<std::string> encrypt_probe(const face::Embedding& embedding, Timings& timings) const;
   // For one decision on the probe as it is sent.
   Result<v1::Ticket> sign_ticket(const std::string& gallery, bool verification,
-                                 const std::string& probe) const;
+                                 const Digest& probe) const;
   Result<std::string> encrypt_reference(const face::Embedding& embedding) const;
   Result<std::string> encrypt_message(const match::TemplatePolynomial& message) const;
 
