@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/random.h"
+#include "keys/process_memory.h"
 #include "keys/softhsm_fixture.h"
 
 namespace bauta::keys {
@@ -61,41 +62,15 @@ class Subject {
   pid_t process_ = 0;
 };
 
-struct Findings {
-  int in_locked_pages = 0;
-  int elsewhere = 0;
-  size_t scanned_bytes = 0;
-};
-
 // Looks in all memory of a process for any 8 bytes in a row of the secret.
 Findings search_memory(pid_t process, const SecretBytes& secret) {
   constexpr size_t kWindow_bytes = 8;
-  const std::string folder = "/proc/" + std::to_string(process);
-  std::ifstream smaps(folder + "/smaps");
-  const int memory = open((folder + "/mem").c_str(), O_RDONLY);
-  BAUTA_ASSERT(smaps && memory >= 0);
-  Findings findings;
-  std::string line;
-  uintptr_t begin = 0, end = 0;
-  while (std::getline(smaps, line)) {
-    uintptr_t from = 0, to = 0;
-    char access[5] = {};
-    if (std::sscanf(line.c_str(), "%lx-%lx %4s", &from, &to, access) == 3) {
-      begin = access[0] == 'r' ? from : 0;
-      end = access[0] == 'r' ? to : 0;
-    }
-    if (line.rfind("VmFlags:", 0) != 0 || begin == end) continue;
-    std::string content(end - begin, '\0');
-    const ssize_t count = pread(memory, content.data(), content.size(), static_cast<off_t>(begin));
-    if (count <= 0) continue;  // [vvar]
-    findings.scanned_bytes += static_cast<size_t>(count);
-    const std::string_view seen(content.data(), static_cast<size_t>(count));
-    int& found = line.find(" lo") != line.npos ? findings.in_locked_pages : findings.elsewhere;
+  return bauta::search_memory(process, [&](std::string_view memory) {
+    int found = 0;
     for (size_t i = 0; i + kWindow_bytes <= secret.size(); ++i)
-      found += seen.find(as_text(secret.span().subspan(i, kWindow_bytes))) != seen.npos;
-  }
-  close(memory);
-  return findings;
+      found += memory.find(as_text(secret.span().subspan(i, kWindow_bytes))) != memory.npos;
+    return found;
+  });
 }
 
 class MemoryTest : public SoftHsmTest {};

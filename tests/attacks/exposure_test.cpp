@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "keys/process_memory.h"
 #include "match/admission.h"
 #include "tests/system/parties.h"
 
@@ -61,36 +62,9 @@ class Needles {
   std::map<size_t, std::unordered_set<std::string>> windows_;
 };
 
-struct Findings {
-  int in_locked_pages = 0, elsewhere = 0;
-  size_t scanned_bytes = 0;
-};
-
 Findings search_memory(pid_t process, const Needles& needles) {
-  const std::string folder = "/proc/" + std::to_string(process);
-  std::ifstream smaps(folder + "/smaps");
-  const int memory = open((folder + "/mem").c_str(), O_RDONLY | O_CLOEXEC);
-  EXPECT_TRUE(smaps && memory >= 0);
-  Findings findings;
-  std::string line, content;
-  uintptr_t begin = 0, end = 0;
-  while (std::getline(smaps, line)) {
-    uintptr_t from = 0, to = 0;
-    char access[5] = {};
-    if (std::sscanf(line.c_str(), "%lx-%lx %4s", &from, &to, access) == 3) {
-      begin = access[0] == 'r' ? from : 0;
-      end = access[0] == 'r' ? to : 0;
-    }
-    if (line.rfind("VmFlags:", 0) != 0 || begin == end) continue;
-    content.resize(end - begin);
-    const ssize_t count = pread(memory, content.data(), content.size(), static_cast<off_t>(begin));
-    if (count <= 0) continue;  // [vvar]
-    findings.scanned_bytes += static_cast<size_t>(count);
-    (line.find(" lo") != line.npos ? findings.in_locked_pages : findings.elsewhere) +=
-        needles.count_in({content.data(), static_cast<size_t>(count)});
-  }
-  close(memory);
-  return findings;
+  return bauta::search_memory(process,
+                              [&](std::string_view memory) { return needles.count_in(memory); });
 }
 
 class ExposureTest : public testing::Test {
