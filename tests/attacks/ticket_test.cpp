@@ -3,42 +3,27 @@
 #include "base/file.h"
 #include "services/key/decision_log.h"
 #include "tests/attacks/malicious_edge.h"
+#include "tests/system/forwarding_auth.h"
 
 namespace bauta {
 namespace {
 
 // Keeps what edges send, as a server or a listener on the way might.
-class RecordingAuth final : public AuthService {
+class RecordingAuth final : public ForwardingAuth {
  public:
-  explicit RecordingAuth(AuthService& auth) : auth_(auth) {}
-  Result<v1::Gallery> create_gallery(const v1::CreateGalleryRequest& r) override {
-    return auth_.create_gallery(r);
-  }
-  Result<v1::ListGalleriesReply> list_galleries(const v1::ListGalleriesRequest& r) override {
-    return auth_.list_galleries(r);
-  }
-  Result<v1::Gallery> get_gallery(const v1::GetGalleryRequest& r) override {
-    return auth_.get_gallery(r);
-  }
-  Result<v1::DeleteGalleryReply> delete_gallery(const v1::DeleteGalleryRequest& r) override {
-    return auth_.delete_gallery(r);
-  }
-  Result<v1::EnrolReply> enrol(const v1::EnrolRequest& r) override { return auth_.enrol(r); }
-  Result<v1::EraseReply> erase(const v1::EraseRequest& r) override { return auth_.erase(r); }
+  using ForwardingAuth::ForwardingAuth;
+
   Result<v1::IdentifyReply> identify(const v1::IdentifyRequest& r) override {
     identification = r;
-    return auth_.identify(r);
+    return ForwardingAuth::identify(r);
   }
   Result<v1::VerifyReply> verify(const v1::VerifyRequest& r) override {
     verification = r;
-    return auth_.verify(r);
+    return ForwardingAuth::verify(r);
   }
 
   v1::IdentifyRequest identification;
   v1::VerifyRequest verification;
-
- private:
-  AuthService& auth_;
 };
 
 class TicketTest : public SystemTest {

@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "tests/system/forwarding_auth.h"
 #include "tests/system/parties.h"
 
 namespace bauta {
@@ -173,42 +174,29 @@ TEST_F(RecognitionTest, CiphertextsUnderAnotherTenantsKeyAreRefused) {
 }
 
 // Passes requests on after damaging the ciphertexts in them.
-class DamagingAuth final : public AuthService {
+class DamagingAuth final : public ForwardingAuth {
  public:
   using Damage = std::function<void(std::string&)>;
-  DamagingAuth(AuthService& auth, Damage damage) : auth_(auth), damage_(std::move(damage)) {}
+  DamagingAuth(AuthService& auth, Damage damage)
+      : ForwardingAuth(auth), damage_(std::move(damage)) {}
 
-  Result<v1::Gallery> create_gallery(const v1::CreateGalleryRequest& r) override {
-    return auth_.create_gallery(r);
-  }
-  Result<v1::ListGalleriesReply> list_galleries(const v1::ListGalleriesRequest& r) override {
-    return auth_.list_galleries(r);
-  }
-  Result<v1::Gallery> get_gallery(const v1::GetGalleryRequest& r) override {
-    return auth_.get_gallery(r);
-  }
-  Result<v1::DeleteGalleryReply> delete_gallery(const v1::DeleteGalleryRequest& r) override {
-    return auth_.delete_gallery(r);
-  }
   Result<v1::EnrolReply> enrol(const v1::EnrolRequest& r) override {
     v1::EnrolRequest damaged = r;
     damage_(*damaged.mutable_references(damaged.references_size() - 1));
-    return auth_.enrol(damaged);
+    return ForwardingAuth::enrol(damaged);
   }
-  Result<v1::EraseReply> erase(const v1::EraseRequest& r) override { return auth_.erase(r); }
   Result<v1::IdentifyReply> identify(const v1::IdentifyRequest& r) override {
     v1::IdentifyRequest damaged = r;
     damage_(*damaged.mutable_probe());
-    return auth_.identify(damaged);
+    return ForwardingAuth::identify(damaged);
   }
   Result<v1::VerifyReply> verify(const v1::VerifyRequest& r) override {
     v1::VerifyRequest damaged = r;
     damage_(*damaged.mutable_probe());
-    return auth_.verify(damaged);
+    return ForwardingAuth::verify(damaged);
   }
 
  private:
-  AuthService& auth_;
   Damage damage_;
 };
 
