@@ -1,30 +1,21 @@
 #include "apps/cli/arguments.h"
 #include "apps/cli/deployment.h"
+#include "services/rest/json.h"
 
 namespace bauta::cli {
 namespace {
 
+// What devices are told, and what an operator asks of the disk.
 Json to_json(const v1::Gallery& gallery) {
-  const v1::EmbeddingContract& contract = gallery.contract();
-  return {{"gallery", gallery.gallery()},
-          {"subjects", gallery.subjects()},
-          {"references", gallery.references()},
-          {"erased", gallery.erased()},
-          {"blocks", gallery.blocks()},
-          {"tail", gallery.tail()},
-          {"contract",
-           {{"engine", contract.engine()},
-            {"model_digest", to_hex(as_bytes(contract.model_digest()))},
-            {"dimension", contract.dimension()},
-            {"metric", contract.metric()},
-            {"normalisation", contract.normalisation()},
-            {"threshold_verify", contract.threshold_verify()},
-            {"threshold_identify", contract.threshold_identify()}}},
-          {"key_id", gallery.key_id()},
-          {"bytes_disk", gallery.bytes_disk()},
-          {"bytes_originals", gallery.bytes_originals()},
-          {"bytes_segments", gallery.bytes_segments()},
-          {"imported", gallery.bulk()}};
+  Json json = rest::to_json(gallery);
+  json["contract"]["normalisation"] = gallery.contract().normalisation();
+  json["blocks"] = gallery.blocks();
+  json["tail"] = gallery.tail();
+  json["bytes_disk"] = gallery.bytes_disk();
+  json["bytes_originals"] = gallery.bytes_originals();
+  json["bytes_segments"] = gallery.bytes_segments();
+  json["imported"] = gallery.bulk();
+  return json;
 }
 
 std::string to_line(const v1::Gallery& gallery) {

@@ -11,27 +11,6 @@ constexpr size_t kMaxImage_bytes = size_t{32} << 20;
 
 }  // namespace
 
-Json to_json(const edge::Timings& timings) {
-  const auto rounded = [](double milliseconds) { return std::round(milliseconds * 1000) / 1000; };
-  return {{"detect_align", rounded(timings.detect_align)},
-          {"extract", rounded(timings.extract)},
-          {"encrypt", rounded(timings.encrypt)},
-          {"match", rounded(timings.match)},
-          {"decide", rounded(timings.decide)},
-          {"total", rounded(timings.total)}};
-}
-
-const char* decision_name(v1::Decision decision) {
-  switch (decision) {
-    case v1::DECISION_ACCEPTED:
-      return "accepted";
-    case v1::DECISION_REJECTED:
-      return "rejected";
-    default:
-      return "failed";
-  }
-}
-
 std::string to_text(const edge::Timings& timings) {
   return fmt::format(
       "detect+align {:6.1f}  extract {:6.1f}  encrypt {:5.2f}  match {:6.2f}  decide {:6.2f}  "

@@ -6,15 +6,14 @@
 
 #include "apps/cli/deployment.h"
 #include "apps/cli/report.h"
+#include "services/rest/json.h"
 
 namespace bauta::cli {
 
-// {detect_align, extract, encrypt, match, decide, total}, milliseconds to the microsecond.
-Json to_json(const edge::Timings& timings);
 std::string to_text(const edge::Timings& timings);
 
-// "accepted", "rejected", or "failed" when the image gave no decision.
-const char* decision_name(v1::Decision decision);
+using rest::decision_name;
+using rest::to_json;
 
 // A file that cannot be read is a failed recognition with its reason, not an error.
 Result<edge::Recognition> recognise_file(

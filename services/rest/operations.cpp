@@ -1,7 +1,6 @@
 #include "services/rest/operations.h"
 
 #include <array>
-#include <cmath>
 
 namespace bauta::rest {
 namespace {
@@ -49,40 +48,12 @@ Response json(int status, const Json& document) {
   return Response{status, "application/json", document.dump(), 0};
 }
 
-Json to_json(const edge::Timings& timings) {
-  const auto rounded = [](double value) { return std::round(value * 1000) / 1000; };
-  return {{"detect_align", rounded(timings.detect_align)},
-          {"extract", rounded(timings.extract)},
-          {"encrypt", rounded(timings.encrypt)},
-          {"match", rounded(timings.match)},
-          {"decide", rounded(timings.decide)},
-          {"total", rounded(timings.total)}};
-}
-
-Json to_json(const v1::Gallery& gallery) {
-  const v1::EmbeddingContract& contract = gallery.contract();
-  return {{"gallery", gallery.gallery()},
-          {"subjects", gallery.subjects()},
-          {"references", gallery.references()},
-          {"erased", gallery.erased()},
-          {"key_id", gallery.key_id()},
-          {"contract",
-           {{"engine", contract.engine()},
-            {"model_digest", to_hex(as_bytes(contract.model_digest()))},
-            {"dimension", contract.dimension()},
-            {"metric", contract.metric()},
-            {"threshold_verify", contract.threshold_verify()},
-            {"threshold_identify", contract.threshold_identify()}}}};
-}
-
 Json to_json(const edge::Recognition& recognition) {
   const bool accepted = recognition.decision == v1::DECISION_ACCEPTED;
-  return {{"decision", accepted                                        ? "accepted"
-                       : recognition.decision == v1::DECISION_REJECTED ? "rejected"
-                                                                       : "failed"},
+  return {{"decision", decision_name(recognition.decision)},
           {"subject", accepted ? Json(recognition.subject) : Json()},
           {"reason", recognition.reason},
-          {"timings", to_json(recognition.timings)}};
+          {"timings", rest::to_json(recognition.timings)}};
 }
 
 Result<Response> to_response(const Head& head, const std::string& subject,

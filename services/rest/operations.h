@@ -3,13 +3,10 @@
 
 #include <span>
 
-#include <nlohmann/json.hpp>
-
+#include "services/rest/json.h"
 #include "services/rest/rest_api.h"
 
 namespace bauta::rest {
-
-using Json = nlohmann::ordered_json;
 
 // What a body brings, in either form. The images are wiped at the end.
 struct Fields {
