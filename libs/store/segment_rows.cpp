@@ -88,8 +88,7 @@ Result<std::vector<uint32_t>> Catalogue::changed_blocks(const Gallery& gallery, 
   BAUTA_TRY(
       Statement rows,
       connection.prepare("SELECT DISTINCT position / ?3 FROM reference "
-                         "WHERE gallery = ?1 AND generation > ?2 AND bulk = 0 "
-                         "AND (bulk = 0 OR state <> 1) ORDER BY 1",
+                         "WHERE gallery = ?1 AND generation > ?2 AND bulk = 0 ORDER BY 1",
                          {gallery.id, static_cast<int64_t>(since), int64_t{kBlockPositions}}));
   return read_numbers(std::move(rows));
 }
