@@ -103,12 +103,6 @@ class Parser {
     init->add_flag(
         "--evaluation", options->evaluation,
         "Let decisions under this key carry rounded scores: for measuring, not for people");
-    {
-      auto [redeliver, again] =
-          add(keys, "redeliver", "Let an edge that has lost its own keys have them once more",
-              keys_redeliver);
-      redeliver->add_option("--edge", again->edge, "Name of the edge")->required();
-    }
     init->add_option("--candidates", options->use.candidates,
                      "Positions that an identification under this key may name")
         ->check(CLI::Range(1, 1000))
@@ -116,6 +110,12 @@ class Parser {
     init->add_option("--budget", options->use.decision_budget,
                      "Decisions that this key may make [as policy.json says: 1,000,000]");
     add(keys, "status", "List the keys: states, dates, decisions made and left", keys_status);
+    {
+      auto [redeliver, again] =
+          add(keys, "redeliver", "Let an edge that has lost its own keys have them once more",
+              keys_redeliver);
+      redeliver->add_option("--edge", again->edge, "Name of the edge")->required();
+    }
     add_key_changes(keys);
     add_key_backup(keys);
   }
@@ -407,10 +407,10 @@ class Parser {
       primitives->add_option("--n", options->degree, "Only this ring degree [all]")
           ->check(CLI::IsMember({4096, 16384, 32768, 65536}));
     }
-    add_network_bench(bench);
+    add_service_benches(bench);
   }
 
-  void add_network_bench(CLI::App* bench) {
+  void add_service_benches(CLI::App* bench) {
     {
       auto [time, options] =
           add(bench, "response-time",
