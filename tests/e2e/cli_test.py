@@ -6,10 +6,12 @@ usage: cli_test.py BAUTA SOURCE_DIR [unittest options]
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 BAUTA = os.path.abspath(sys.argv[1])
@@ -180,6 +182,16 @@ class Recognition(CliTest):
 
 
 class BadUsage(CliTest):
+    def test_no_core_dump_of_a_command(self):
+        command = [BAUTA, "--data", str(self.data), "demo"]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
+            limits = pathlib.Path(f"/proc/{running.pid}/limits")
+            limited = lambda: re.search(r"^Max core file size +0 +0 ", limits.read_text(), re.MULTILINE)
+            while running.poll() is None and not limited():
+                time.sleep(0.01)
+            self.assertIsNone(running.poll(), "the demonstration ended before it gave up core dumps")
+            running.kill()
+
     def test_exit_code_2(self):
         for arguments in ([], ["nonsense"], ["identify"], ["gallery"], ["identify", "--gallery", "g"],
                           ["--threads", "0", "gallery", "list"], ["eval", "pairs", "--mode", "other"]):
