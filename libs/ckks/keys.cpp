@@ -37,6 +37,18 @@ Result<Envelope> open_key(const Parameters& parameters, ObjectType type, size_t 
       bytes, {.type = type, .parameters = parameters.digest(), .max_payload_bytes = payload_bytes});
 }
 
+// A key that is a switching key and nothing else.
+Result<SwitchingKey> parse_key(const Parameters& parameters, const KeySwitchShape& shape,
+                               ObjectType type, ByteView bytes) {
+  BAUTA_TRY(const Envelope envelope,
+            open_key(parameters, type, switching_key_payload_bytes(parameters, shape), bytes));
+  ByteReader reader(envelope.payload, object_type_name(type));
+  BAUTA_TRY(SwitchingKey key,
+            read_switching_key_payload(reader, parameters, shape, envelope.key_id));
+  BAUTA_CHECK(reader.finish());
+  return key;
+}
+
 }  // namespace
 
 ring::Basis KeySwitchShape::basis(const Parameters& parameters) const {
@@ -122,14 +134,7 @@ size_t galois_key_bytes(const Parameters& parameters, const KeySwitchShape& shap
 
 Result<SwitchingKey> parse_switching_key(const Parameters& parameters, const KeySwitchShape& shape,
                                          ByteView bytes) {
-  const ObjectType type = ObjectType::switching_key;
-  BAUTA_TRY(const Envelope envelope,
-            open_key(parameters, type, switching_key_payload_bytes(parameters, shape), bytes));
-  ByteReader reader(envelope.payload, object_type_name(type));
-  BAUTA_TRY(SwitchingKey key,
-            read_switching_key_payload(reader, parameters, shape, envelope.key_id));
-  BAUTA_CHECK(reader.finish());
-  return key;
+  return parse_key(parameters, shape, ObjectType::switching_key, bytes);
 }
 
 Result<GaloisKey> parse_galois_key(const Parameters& parameters, const KeySwitchShape& shape,
@@ -150,13 +155,7 @@ Result<GaloisKey> parse_galois_key(const Parameters& parameters, const KeySwitch
 
 Result<RelinearizationKey> parse_relinearization_key(const Parameters& parameters,
                                                      const KeySwitchShape& shape, ByteView bytes) {
-  const ObjectType type = ObjectType::relinearization_key;
-  BAUTA_TRY(const Envelope envelope,
-            open_key(parameters, type, switching_key_payload_bytes(parameters, shape), bytes));
-  ByteReader reader(envelope.payload, object_type_name(type));
-  BAUTA_TRY(SwitchingKey key,
-            read_switching_key_payload(reader, parameters, shape, envelope.key_id));
-  BAUTA_CHECK(reader.finish());
+  BAUTA_TRY(SwitchingKey key, parse_key(parameters, shape, ObjectType::relinearization_key, bytes));
   return RelinearizationKey{std::move(key)};
 }
 

@@ -4,6 +4,21 @@ namespace bauta::ring {
 
 using simd::kernels;
 
+namespace {
+
+// target <- kernel(target, operand), limb by limb.
+template <typename Target, typename Operand, typename Kernel>
+void combine(Target& target, const Operand& operand, Kernel kernel) {
+  BAUTA_ASSERT(operand.basis().starts_with(target.basis()));
+  for (size_t i = 0; i < target.limb_count(); ++i) {
+    const Limb limb = target.limb(i);
+    kernel(limb.data(), limb.data(), operand.limb(i).data(), limb.size(),
+           target.basis().constants(i));
+  }
+}
+
+}  // namespace
+
 template <Form form>
 Result<SecretPolynomial<form>> SecretPolynomial<form>::create(const Basis& basis) {
   SecretPolynomial polynomial;
@@ -135,39 +150,19 @@ void multiply_add(EvaluationPolynomial& target, const EvaluationPolynomial& a,
 }
 
 void add_in_place(EvaluationPolynomial& target, const SecretValues& secret) {
-  BAUTA_ASSERT(secret.basis().starts_with(target.basis()));
-  for (size_t i = 0; i < target.limb_count(); ++i) {
-    const Limb limb = target.limb(i);
-    kernels().add(limb.data(), limb.data(), secret.limb(i).data(), limb.size(),
-                  target.basis().constants(i));
-  }
+  combine(target, secret, kernels().add);
 }
 
 void multiply_in_place(SecretValues& target, const SecretValues& factor) {
-  BAUTA_ASSERT(factor.basis().starts_with(target.basis()));
-  for (size_t i = 0; i < target.limb_count(); ++i) {
-    const Limb limb = target.limb(i);
-    kernels().multiply(limb.data(), limb.data(), factor.limb(i).data(), limb.size(),
-                       target.basis().constants(i));
-  }
+  combine(target, factor, kernels().multiply);
 }
 
 void multiply_in_place(SecretValues& target, const EvaluationPolynomial& factor) {
-  BAUTA_ASSERT(factor.basis().starts_with(target.basis()));
-  for (size_t i = 0; i < target.limb_count(); ++i) {
-    const Limb limb = target.limb(i);
-    kernels().multiply(limb.data(), limb.data(), factor.limb(i).data(), limb.size(),
-                       target.basis().constants(i));
-  }
+  combine(target, factor, kernels().multiply);
 }
 
 void add_in_place(SecretCoefficients& target, const CoefficientPolynomial& addend) {
-  BAUTA_ASSERT(addend.basis().starts_with(target.basis()));
-  for (size_t i = 0; i < target.limb_count(); ++i) {
-    const Limb limb = target.limb(i);
-    kernels().add(limb.data(), limb.data(), addend.limb(i).data(), limb.size(),
-                  target.basis().constants(i));
-  }
+  combine(target, addend, kernels().add);
 }
 
 }  // namespace bauta::ring
