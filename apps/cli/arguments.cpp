@@ -421,8 +421,11 @@ class Parser {
           ->delimiter(',')
           ->check(CLI::Range(1, 100'000));
       time->add_option("--strategy", options->strategy, "How templates are compared")
-          ->check(CLI::IsMember({"packed"}))
+          ->check(CLI::IsMember({"packed", "round-robin"}))
           ->capture_default_str();
+      time->add_option("--dim", options->dimension,
+                       "Random templates of this dimension, from an edge over gRPC; no images")
+          ->check(CLI::Range(1, 1024));
       time->add_option("--images", options->images,
                        "Folder with NAME/NAME_0001.jpg; random templates where they run out "
                        "[examples/people of the sources]");

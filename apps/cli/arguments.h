@@ -156,6 +156,7 @@ struct BenchPrimitivesOptions {
 
 struct BenchResponseTimeOptions {
   std::vector<size_t> registrants;
+  size_t dimension = 0;  // 0: the engine's
   std::string strategy = "packed", engine = "patchnet", detector = "haar5";
   std::filesystem::path images, csv, svg;
 };

@@ -45,6 +45,33 @@ class FreePort {
   sockaddr_in address_{};
 };
 
+// Has a contract and reads no image.
+class TemplateEngine final : public face::Engine {
+ public:
+  explicit TemplateEngine(size_t dimension) {
+    contract_.engine = "random templates";
+    contract_.dimension = static_cast<uint32_t>(dimension);
+    contract_.metric = "cosine";
+    contract_.normalisation = "unit";
+    contract_.threshold_verify = contract_.threshold_identify = 0.6;
+  }
+  const face::EmbeddingContract& contract() const override { return contract_; }
+  Result<face::Embedding> extract(const face::AlignedFace&) const override {
+    return make_error(ErrorCode::internal, "templates of this edge come from no image");
+  }
+
+ private:
+  face::EmbeddingContract contract_;
+};
+
+class NoDetector final : public face::Detector {
+ public:
+  std::string_view name() const override { return "none"; }
+  Result<std::vector<face::DetectedFace>> detect(const face::Image&) const override {
+    return std::vector<face::DetectedFace>();
+  }
+};
+
 int port_of(const std::string& address) {
   return std::atoi(address.c_str() + address.rfind(':') + 1);
 }
@@ -122,8 +149,7 @@ rest::HttpsClient ServedDeployment::connect_device() const {
   return {"localhost", port_of(config_.edge.listen), config_.data / "tls/ca.pem", api_key_};
 }
 
-Result<rest::Desk*> ServedDeployment::open_edge() {
-  if (edge_ != nullptr) return edge_.get();
+Status ServedDeployment::connect_servers() {
   transport::ClientOptions to;
   BAUTA_TRY(to.tls,
             transport::issue_certificate(config_.data / "tls", {kEdge, {}}, config_.data / "tls"));
@@ -131,10 +157,37 @@ Result<rest::Desk*> ServedDeployment::open_edge() {
   BAUTA_TRY(auth_, transport::connect_auth(to));
   to.address = config_.edge.key_service;
   BAUTA_TRY(edge_keys_, transport::connect_edge_keys(to));
+  return {};
+}
+
+Result<rest::Desk*> ServedDeployment::open_edge() {
+  if (edge_ != nullptr) return edge_.get();
+  BAUTA_CHECK(connect_servers());
   rest::DeskOptions options{kEdge, config_.edge.tenant, config_.edge.engine, config_.edge.detector,
                             directory_.path() / "bench-keys"};
   BAUTA_TRY(edge_, rest::Desk::open(options, *auth_, *edge_keys_));
   return edge_.get();
+}
+
+Result<std::unique_ptr<edge::Edge>> ServedDeployment::open_template_edge(const std::string& gallery,
+                                                                         size_t dimension) {
+  BAUTA_CHECK(connect_servers());
+  auto engine = std::make_unique<TemplateEngine>(dimension);
+  v1::GetActiveKeyRequest tenant;
+  tenant.set_tenant(config_.edge.tenant);
+  BAUTA_TRY(const v1::ActiveKey key, edge_keys_->get_active_key(tenant));
+  v1::CreateGalleryRequest create;
+  create.set_gallery(gallery);
+  create.set_key_id(key.key_id());
+  *create.mutable_contract() = edge::to_proto(engine->contract());
+  BAUTA_CHECK(auth_->create_gallery(create));
+  v1::GetEdgeKeyRequest own;
+  own.set_key_id(key.key_id());
+  own.set_edge_id(kEdge);
+  BAUTA_TRY(const v1::EdgeKey delivered, edge_keys_->get_edge_key(own));
+  BAUTA_TRY(SecretBytes seed, SecretBytes::create(delivered.seed().size()));
+  std::copy(delivered.seed().begin(), delivered.seed().end(), seed.data());
+  return edge::Edge::create(kEdge, seed, std::move(engine), std::make_unique<NoDetector>(), *auth_);
 }
 
 }  // namespace bauta::cli

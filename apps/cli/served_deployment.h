@@ -27,11 +27,16 @@ class ServedDeployment {
   // Another edge, connected to the servers by itself: it can enrol templates that no image belongs
   // to.
   Result<rest::Desk*> open_edge();
+  // The same for templates of any dimension, with a new gallery for them. Call at most one of these
+  // two.
+  Result<std::unique_ptr<edge::Edge>> open_template_edge(const std::string& gallery,
+                                                         size_t dimension);
 
  private:
   explicit ServedDeployment(TemporaryDirectory directory) : directory_(std::move(directory)) {}
   Status write_config(const std::string& engine, const std::string& detector);
   Status start_process();
+  Status connect_servers();
 
   TemporaryDirectory directory_;
   run::Config config_;
