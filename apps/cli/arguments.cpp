@@ -419,9 +419,10 @@ class Parser {
       time->add_option("--registrants", options->registrants, "Registrants, e.g. 1,50,100,500")
           ->required()
           ->delimiter(',')
-          ->check(CLI::Range(1, 100'000));
-      time->add_option("--strategy", options->strategy, "How templates are compared")
-          ->check(CLI::IsMember({"packed", "round-robin"}))
+          ->check(CLI::Range(1, 4'000'000));
+      time->add_option("--strategy", options->strategy,
+                       "How templates are compared; round-robin: one template per ciphertext")
+          ->check(CLI::IsMember({"packed", "round-robin", "both"}))
           ->capture_default_str();
       time->add_option("--dim", options->dimension,
                        "Random templates of this dimension, from an edge over gRPC; no images")
@@ -449,6 +450,13 @@ class Parser {
         ->check(CLI::Range(1, 1'000'000))
         ->capture_default_str();
     load->add_option("--image", options->image, "What is identified [one of the demo people]");
+    load->add_option("--engine", options->engine, "Feature extractor")->capture_default_str();
+    load->add_option("--detector", options->detector, "Face detector")->capture_default_str();
+    load->add_option("--dim", options->dimension,
+                     "Random templates of this dimension instead, each client an edge over gRPC")
+        ->check(CLI::Range(1, 1024));
+    load->add_flag("--overload", options->overload,
+                   "Then twice the rate that was answered, and then the first load again");
   }
 
   void add_services() {

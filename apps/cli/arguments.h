@@ -164,7 +164,10 @@ struct BenchResponseTimeOptions {
 struct BenchLoadOptions {
   double rps = 0, seconds = 10;
   size_t clients = 4, references = 1000;
+  size_t dimension = 0;  // 0: images over HTTPS
+  std::string engine = "patchnet", detector = "haar5";
   std::filesystem::path image;
+  bool overload = false;
 };
 
 struct BenchNetworkOptions {

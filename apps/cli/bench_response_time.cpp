@@ -8,6 +8,7 @@
 #include "apps/cli/registrants.h"
 #include "apps/cli/round_robin.h"
 #include "base/file.h"
+#include "match/gallery.h"
 #include "match/local_tenant.h"
 
 namespace bauta::cli {
@@ -16,21 +17,14 @@ namespace {
 namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
-constexpr double kLimit_s = 3;  // what the paper calls acceptable
+constexpr const char* kRoundRobin = "round-robin";
+constexpr int kRoundRobinRuns = 3;
+// Two ciphertexts of 64 KiB each; and a linear growth is seen long before.
+constexpr size_t kMaxRoundRobin = 16'384;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
-
-// What the paper reports for its own system on 2 processors (TenSEAL, a template of 512 dimensions
-// per ciphertext).
-struct PaperFigure {
-  size_t registrants;
-  double distance_s, rtt_s;  // 0: not reported
-};
-constexpr PaperFigure kPaper[] = {{1, 0, 1.13},       {100, 1.612, 0}, {110, 1.741, 0},
-                                  {120, 1.962, 3.10}, {130, 2.055, 0}, {140, 2.320, 0},
-                                  {250, 0, 4.95}};
 
 // The paper's method on our arithmetic. Its computations are measured in this process; everything
 // else in its round trip is taken from the packed search over the network.
@@ -46,13 +40,25 @@ class RoundRobinRun {
     return run;
   }
 
+  // The fastest of some runs: others work on this machine too, and there is one probe.
   Result<ResponseTime> measure(const ResponseTime& packed) {
     while (references_.size() < packed.registrants) {
       BAUTA_TRY(ckks::EvaluationCiphertext reference,
                 method_->encrypt(random_template(dimension_, references_.size())));
       references_.push_back(std::move(reference));
     }
+    ResponseTime least;
+    for (int run = 0; run < kRoundRobinRuns; ++run) {
+      BAUTA_TRY(const ResponseTime time, measure_once(packed));
+      if (run == 0 || time.rtt_s < least.rtt_s) least = time;
+    }
+    return least;
+  }
+
+ private:
+  Result<ResponseTime> measure_once(const ResponseTime& packed) const {
     ResponseTime time = packed;
+    time.strategy = kRoundRobin;
     auto start = Clock::now();
     BAUTA_TRY(const ckks::EvaluationCiphertext probe,
               method_->encrypt(random_template(dimension_, uint64_t{1} << 40)));
@@ -66,12 +72,12 @@ class RoundRobinRun {
     for (ckks::EvaluationCiphertext& distance : distances)
       BAUTA_CHECK(method_->decrypt(std::move(distance)));
     time.minimum_s = seconds_since(start);
-    time.rtt_s =
-        time.encrypt_s + time.distance_s + time.minimum_s + time.others_s + time.detect_extract_s;
+    time.rtt_without_detection_s =
+        time.encrypt_s + time.distance_s + time.minimum_s + time.others_s;
+    time.rtt_s = time.rtt_without_detection_s + time.detect_extract_s;
     return time;
   }
 
- private:
   std::unique_ptr<match::LocalTenant> tenant_;
   std::unique_ptr<RoundRobin> method_;
   std::vector<ckks::EvaluationCiphertext> references_;
@@ -80,67 +86,93 @@ class RoundRobinRun {
 
 // --- What is printed
 
-std::string paper_text(size_t registrants) {
-  const auto text = [](double value) {
-    return value > 0 ? fmt::format("{:.3f}", value) : std::string("-");
-  };
-  for (const PaperFigure& figure : kPaper)
-    if (figure.registrants == registrants)
-      return fmt::format("{:>9} {:>7}", text(figure.distance_s), text(figure.rtt_s));
-  return fmt::format("{:>9} {:>7}", "-", "-");
+std::string number_or_dash(double value) {
+  return value > 0 ? fmt::format("{:.3f}", value) : "-";
+}
+Json number_or_null(double value) {
+  return value > 0 ? Json(value) : Json();
 }
 
-// Where the round trip reaches the limit, if distances and minimum go on growing as between the
-// first and the last measurement.
-std::string limit_sentence(const std::vector<ResponseTime>& times) {
-  const ResponseTime& last = times.back();
-  if (times.size() < 2 || last.registrants == times.front().registrants) return "";
+// Where the round trip reaches the limit: between two measurements, or beyond the last on the line
+// through the first and the last. Precondition: times of one strategy, at least one.
+std::string limit_sentence(std::span<const ResponseTime> times) {
+  const ResponseTime &first = times.front(), &last = times.back();
+  const std::string start = fmt::format(
+      "{}: the {:g} s that the paper reaches at 120 registrants are ", last.strategy, kLimit_s);
+  if (first.rtt_s >= kLimit_s) return start + fmt::format("exceeded at {}.\n", first.registrants);
+  for (size_t i = 1; i < times.size(); ++i)
+    if (times[i].rtt_s >= kLimit_s) {
+      const ResponseTime &below = times[i - 1], &above = times[i];
+      const double share = (kLimit_s - below.rtt_s) / (above.rtt_s - below.rtt_s);
+      const auto between = static_cast<double>(above.registrants - below.registrants);
+      return start + fmt::format("crossed at about {:.0f}, between {} and {} registrants.\n",
+                                 static_cast<double>(below.registrants) + share * between,
+                                 below.registrants, above.registrants);
+    }
   const auto growing = [](const ResponseTime& t) { return t.distance_s + t.minimum_s; };
-  const double slope = (growing(last) - growing(times.front())) /
-                       static_cast<double>(last.registrants - times.front().registrants);
+  const double slope =
+      (growing(last) - growing(first)) /
+      static_cast<double>(std::max<size_t>(last.registrants - first.registrants, 1));
   if (slope * static_cast<double>(last.registrants) < 0.05)
-    return fmt::format(
-        "The {:.0f} s of the paper, reached there at 120 registrants, are not in sight: the round "
-        "trip hardly grows up to {}.\n",
-        kLimit_s, last.registrants);
-  return fmt::format(
-      "The {:.0f} s of the paper, reached there at 120 registrants, are reached here at about "
-      "{:.0f} (a line through these figures).\n",
-      kLimit_s, static_cast<double>(last.registrants) + (kLimit_s - last.rtt_s) / slope);
+    return start +
+           fmt::format("not in sight: the round trip hardly grows up to {}.\n", last.registrants);
+  const double crossed = static_cast<double>(last.registrants) + (kLimit_s - last.rtt_s) / slope;
+  return start + fmt::format(
+                     "not reached up to {}; a line through these figures reaches them at "
+                     "about {:.2g}{}.\n",
+                     last.registrants, crossed,
+                     crossed > static_cast<double>(match::kMaxSlots)
+                         ? fmt::format(", more than a gallery holds ({})", match::kMaxSlots)
+                         : "");
 }
 
-Report make_report(const BenchResponseTimeOptions& options,
-                   const std::vector<ResponseTime>& times) {
-  Report report;
-  report.json = Json::array();
-  report.text = fmt::format(
-      "Seconds, medians of {} identifications, {}; the paper's own beside them.\n"
-      "{:>11} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}  | paper: distance, RTT\n",
-      kProbesPerCount, options.strategy, "registrants", "encrypt", "distance", "minimum", "others",
-      "detect", "RTT", "RTT-det.");
+Json to_json(const ResponseTime& time, size_t dimension) {
+  const PaperFigure* const paper = paper_figure(time.registrants);
+  return {{"registrants", time.registrants},
+          {"strategy", time.strategy},
+          {"dim", dimension},
+          {"encrypt_s", time.encrypt_s},
+          {"distance_s", time.distance_s},
+          {"minimum_s", time.minimum_s},
+          {"others_s", time.others_s},
+          {"detect_extract_s", time.detect_extract_s},
+          {"rtt_s", time.rtt_s},
+          {"rtt_without_detection_s", time.rtt_without_detection_s},
+          {"paper_distance_s", number_or_null(paper == nullptr ? 0 : paper->distance_s)},
+          {"paper_rtt_s", number_or_null(paper == nullptr ? 0 : paper->rtt_s)}};
+}
+
+std::string to_text(const ResponseTime& time) {
+  const PaperFigure* const paper = paper_figure(time.registrants);
+  return fmt::format(
+      "{:>11} {:9.4f} {:9.4f} {:9.4f} {:9.4f} {:9.4f} {:9.4f} {:9.4f}  | {:>9} {:>7}\n",
+      time.registrants, time.encrypt_s, time.distance_s, time.minimum_s, time.others_s,
+      time.detect_extract_s, time.rtt_s, time.rtt_without_detection_s,
+      number_or_dash(paper == nullptr ? 0 : paper->distance_s),
+      number_or_dash(paper == nullptr ? 0 : paper->rtt_s));
+}
+
+// The table of one strategy.
+void add_to(Report& report, std::span<const ResponseTime> times, size_t dimension) {
+  if (times.empty()) return;
+  report.text +=
+      fmt::format("{}\n{:>11} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}  | paper: distance, RTT\n",
+                  times.front().strategy, "registrants", "encrypt", "distance", "minimum", "others",
+                  "detect", "RTT", "RTT-det.");
   for (const ResponseTime& time : times) {
-    report.json.push_back({{"registrants", time.registrants},
-                           {"strategy", options.strategy},
-                           {"encrypt_s", time.encrypt_s},
-                           {"distance_s", time.distance_s},
-                           {"minimum_s", time.minimum_s},
-                           {"others_s", time.others_s},
-                           {"detect_extract_s", time.detect_extract_s},
-                           {"rtt_s", time.rtt_s}});
-    report.text += fmt::format(
-        "{:>11} {:9.4f} {:9.4f} {:9.4f} {:9.4f} {:9.4f} {:9.4f} {:9.4f}  |{}\n", time.registrants,
-        time.encrypt_s, time.distance_s, time.minimum_s, time.others_s, time.detect_extract_s,
-        time.rtt_s, time.rtt_s - time.detect_extract_s, paper_text(time.registrants));
+    report.json.push_back(to_json(time, dimension));
+    report.text += to_text(time);
   }
   report.text += limit_sentence(times);
-  return report;
 }
 
 }  // namespace
 
 Result<Report> bench_response_time(const CommonOptions&, const BenchResponseTimeOptions& options) {
   std::vector<size_t> counts = options.registrants;
-  std::sort(counts.begin(), counts.end());
+  std::ranges::sort(counts);
+  const bool with_packed = options.strategy != kRoundRobin;
+  const bool with_round_robin = options.strategy != "packed";
   BAUTA_TRY(const std::unique_ptr<ServedDeployment> deployment,
             ServedDeployment::start(options.engine, options.detector));
   const fs::path folder =
@@ -148,31 +180,42 @@ Result<Report> bench_response_time(const CommonOptions&, const BenchResponseTime
   BAUTA_TRY(const std::unique_ptr<Registrants> registrants,
             options.dimension > 0 ? register_by_templates(*deployment, options.dimension)
                                   : register_by_images(*deployment, folder));
-  std::unique_ptr<RoundRobinRun> round_robin;
-  if (options.strategy == "round-robin") {
-    BAUTA_TRY(round_robin, RoundRobinRun::create(registrants->dimension()));
+  std::unique_ptr<RoundRobinRun> run;
+  if (with_round_robin) {
+    BAUTA_TRY(run, RoundRobinRun::create(registrants->dimension()));
   }
 
-  std::vector<ResponseTime> times;
+  std::vector<ResponseTime> packed, round_robin;
   for (const size_t count : counts) {
     BAUTA_CHECK(registrants->grow_to(count));
-    BAUTA_TRY(ResponseTime time, registrants->measure());
-    if (round_robin != nullptr) {
-      BAUTA_TRY(time, round_robin->measure(time));
+    BAUTA_TRY(const ResponseTime time, registrants->measure());
+    if (with_packed) packed.push_back(time);
+    if (with_round_robin && count <= kMaxRoundRobin) {
+      BAUTA_TRY(ResponseTime one_by_one, run->measure(time));
+      round_robin.push_back(std::move(one_by_one));
     }
-    times.push_back(time);
   }
-  if (!options.csv.empty())
-    BAUTA_CHECK(write_file_atomically(options.csv, as_bytes(to_csv(options.strategy, times))));
-  if (!options.svg.empty())
-    BAUTA_CHECK(write_file_atomically(options.svg, as_bytes(to_svg(options.strategy, times))));
-  Report report = make_report(options, times);
+
+  Report report;
+  report.json = Json::array();
+  report.text =
+      fmt::format("Seconds, medians of {} identifications; the paper's own figures on the right\n",
+                  kProbesPerCount);
+  add_to(report, packed, registrants->dimension());
+  add_to(report, round_robin, registrants->dimension());
   report.text += registrants->description();
-  if (round_robin != nullptr)
-    report.text +=
-        "The round robin's computations run on one thread of one process, on our arithmetic; the "
-        "rest "
-        "of its round trip is that of the packed search.\n";
+  if (with_round_robin)
+    report.text += fmt::format(
+        "The round robin's computations run on one thread of this process, on our arithmetic, the "
+        "best of {} runs, up to {} registrants; the rest of its round trip is that of the packed "
+        "search.\n",
+        kRoundRobinRuns, kMaxRoundRobin);
+  report.text += fmt::format("All roles together were resident with at most {} MB.\n",
+                             deployment->usage().peak_bytes >> 20);
+  std::vector<ResponseTime> all = std::move(packed);
+  all.insert(all.end(), round_robin.begin(), round_robin.end());
+  if (!options.csv.empty()) BAUTA_CHECK(write_file_atomically(options.csv, as_bytes(to_csv(all))));
+  if (!options.svg.empty()) BAUTA_CHECK(write_file_atomically(options.svg, as_bytes(to_svg(all))));
   return report;
 }
 

@@ -26,6 +26,9 @@ std::string subject_name(size_t number) {
   return fmt::format("s{}", number);
 }
 
+const std::string kIdentifyPath = fmt::format("/v1/galleries/{}/identify", kGallery);
+const std::string kSubjectsPath = fmt::format("/v1/galleries/{}/subjects", kGallery);
+
 // The parts of some round trips.
 class Measurements {
  public:
@@ -38,6 +41,7 @@ class Measurements {
     time.others_s =
         rtt_s - time.encrypt_s - time.distance_s - time.minimum_s - time.detect_extract_s;
     time.rtt_s = rtt_s;
+    time.rtt_without_detection_s = rtt_s - time.detect_extract_s;
     times_.push_back(time);
   }
 
@@ -45,10 +49,12 @@ class Measurements {
 
   ResponseTime median(size_t registrants) {
     ResponseTime time;
+    time.strategy = "packed";
     time.registrants = registrants;
     for (double ResponseTime::*part :
          {&ResponseTime::encrypt_s, &ResponseTime::distance_s, &ResponseTime::minimum_s,
-          &ResponseTime::others_s, &ResponseTime::detect_extract_s, &ResponseTime::rtt_s}) {
+          &ResponseTime::others_s, &ResponseTime::detect_extract_s, &ResponseTime::rtt_s,
+          &ResponseTime::rtt_without_detection_s}) {
       const auto middle = times_.begin() + static_cast<std::ptrdiff_t>(times_.size() / 2);
       std::nth_element(
           times_.begin(), middle, times_.end(),
@@ -99,7 +105,7 @@ Result<Json> expect_reply(Result<rest::ClientReply> reply, int status) {
 class ImageRegistrants final : public Registrants {
  public:
   ImageRegistrants(ServedDeployment& deployment, const fs::path& folder, std::vector<Person> people)
-      : deployment_(deployment),
+      : Registrants(deployment),
         device_(deployment.connect_device()),
         folder_(folder),
         people_(std::move(people)) {}
@@ -114,27 +120,15 @@ class ImageRegistrants final : public Registrants {
 
   size_t dimension() const override { return dimension_; }
 
-  Status grow_to(size_t registrants) override {
-    Progress progress("enrolling", registrants);
-    progress.advance(enrolled_);
-    for (; enrolled_ < registrants; ++enrolled_, progress.advance()) {
-      BAUTA_TRY(const bool by_image, enrol_next_person());
-      if (!by_image) BAUTA_CHECK(enrol_template());
-    }
+  Result<ResponseTime> measure() override {
     if (probes_.empty())
       return make_error(ErrorCode::refused, "no image in {} can be used", folder_.string());
-    return {};
-  }
-
-  Result<ResponseTime> measure() override {
     Measurements measured;
     for (size_t i = 0; i <= kProbesPerCount; ++i) {
       BAUTA_TRY(const Bytes image, read_file(probes_[i % probes_.size()], kMaxImage_bytes));
       const auto start = Clock::now();
       BAUTA_TRY(const Json answer,
-                expect_reply(device_.post_images(fmt::format("/v1/galleries/{}/identify", kGallery),
-                                                 {}, {image}),
-                             200));
+                expect_reply(device_.post_images(kIdentifyPath, {}, {image}), 200));
       const double rtt_s = seconds_since(start);
       if (i == 0 || answer["decision"] == "failed") continue;  // the first prepares the gallery
       const Json& parts = answer["timings"];
@@ -154,15 +148,14 @@ class ImageRegistrants final : public Registrants {
         by_image_, enrolled_, folder_.string(), dimension_);
   }
 
- private:
-  // False when nobody is left. Images that cannot be used are passed over.
-  Result<bool> enrol_next_person() {
+ protected:
+  // Images that cannot be used are passed over.
+  Result<bool> enrol_person(const std::string& subject) override {
     while (next_ < people_.size()) {
       const Person& person = people_[next_++];
       BAUTA_TRY(Bytes image, read_file(person.images.front(), kMaxImage_bytes));
       BAUTA_TRY(const rest::ClientReply reply,
-                device_.post_images(fmt::format("/v1/galleries/{}/subjects", kGallery),
-                                    {{"subject", subject_name(enrolled_)}}, {image}));
+                device_.post_images(kSubjectsPath, {{"subject", subject}}, {image}));
       if (reply.status == 422) continue;
       BAUTA_CHECK(expect_reply(reply, 201));
       if (probes_.size() < kProbesPerCount) probes_.push_back(person.images.back());
@@ -172,20 +165,16 @@ class ImageRegistrants final : public Registrants {
     return false;
   }
 
-  Status enrol_template() {
+  Status with_edge(const std::function<Status(edge::Edge&)>& work) override {
     BAUTA_TRY(rest::Desk* const edge, deployment_.open_edge());
-    const face::Embedding embedding = random_template(dimension_, enrolled_);
-    BAUTA_CHECK(edge->with_edge(kGallery, [&](edge::Edge& with) {
-      return with.enroll(kGallery, subject_name(enrolled_), std::span(&embedding, 1));
-    }));
-    return {};
+    return edge->with_edge(kGallery, work);
   }
 
-  ServedDeployment& deployment_;
+ private:
   rest::HttpsClient device_;
   const fs::path folder_;
   const std::vector<Person> people_;
-  size_t dimension_ = 0, next_ = 0, enrolled_ = 0, by_image_ = 0;
+  size_t dimension_ = 0, next_ = 0, by_image_ = 0;
   std::vector<fs::path> probes_;
 };
 
@@ -193,20 +182,11 @@ class ImageRegistrants final : public Registrants {
 
 class TemplateRegistrants final : public Registrants {
  public:
-  TemplateRegistrants(std::unique_ptr<edge::Edge> edge, size_t dimension)
-      : edge_(std::move(edge)), dimension_(dimension) {}
+  TemplateRegistrants(ServedDeployment& deployment, std::unique_ptr<edge::Edge> edge,
+                      size_t dimension)
+      : Registrants(deployment), edge_(std::move(edge)), dimension_(dimension) {}
 
   size_t dimension() const override { return dimension_; }
-
-  Status grow_to(size_t registrants) override {
-    Progress progress("enrolling", registrants);
-    progress.advance(enrolled_);
-    for (; enrolled_ < registrants; ++enrolled_, progress.advance()) {
-      const face::Embedding embedding = random_template(dimension_, enrolled_);
-      BAUTA_CHECK(edge_->enroll(kGallery, subject_name(enrolled_), std::span(&embedding, 1)));
-    }
-    return {};
-  }
 
   Result<ResponseTime> measure() override {
     Measurements measured;
@@ -222,15 +202,17 @@ class TemplateRegistrants final : public Registrants {
   std::string description() const override {
     return fmt::format(
         "Random templates of dimension {} from an edge over gRPC: the round trip has no image and "
-        "no "
-        "HTTPS in it.\n",
+        "no HTTPS in it.\n",
         dimension_);
   }
+
+ protected:
+  Result<bool> enrol_person(const std::string&) override { return false; }
+  Status with_edge(const std::function<Status(edge::Edge&)>& work) override { return work(*edge_); }
 
  private:
   std::unique_ptr<edge::Edge> edge_;
   const size_t dimension_;
-  size_t enrolled_ = 0;
 };
 
 }  // namespace
@@ -242,6 +224,41 @@ face::Embedding random_template(size_t dimension, uint64_t seed) {
   for (float& value : embedding) value = normal(random);
   BAUTA_ASSERT(face::normalise(embedding).ok());
   return embedding;
+}
+
+Status Registrants::grow_to(size_t registrants) {
+  Progress progress("enrolling", registrants);
+  progress.advance(enrolled_);
+  while (enrolled_ < registrants) {
+    const size_t before = enrolled_;
+    BAUTA_TRY(const bool by_image, enrol_person(subject_name(enrolled_)));
+    if (by_image)
+      ++enrolled_;
+    else
+      BAUTA_CHECK(enrol_templates(std::min(registrants - enrolled_, match::kDegree)));
+    progress.advance(enrolled_ - before);
+  }
+  return {};
+}
+
+Status Registrants::enrol_templates(size_t count) {
+  const bool in_bulk = count == match::kDegree;
+  if (!in_bulk) count = 1;
+  std::vector<std::string> subjects;
+  std::vector<float> rows;
+  for (size_t i = 0; i < count; ++i) {
+    subjects.push_back(subject_name(enrolled_ + i));
+    const face::Embedding embedding = random_template(dimension(), enrolled_ + i);
+    rows.insert(rows.end(), embedding.begin(), embedding.end());
+  }
+  const auto enrol = [&](edge::Edge& edge) -> Status {
+    if (in_bulk) return deployment_.enrol_block(kGallery, edge, subjects, rows);
+    const auto enrolled = edge.enroll(kGallery, subjects.front(), std::span(&rows, 1));
+    return enrolled.ok() ? Status() : Status(enrolled.error());
+  };
+  BAUTA_CHECK(with_edge(enrol));
+  enrolled_ += count;
+  return {};
 }
 
 Result<std::unique_ptr<Registrants>> register_by_images(ServedDeployment& deployment,
@@ -256,7 +273,7 @@ Result<std::unique_ptr<Registrants>> register_by_templates(ServedDeployment& dep
                                                            size_t dimension) {
   BAUTA_TRY(std::unique_ptr<edge::Edge> edge, deployment.open_template_edge(kGallery, dimension));
   return std::unique_ptr<Registrants>(
-      std::make_unique<TemplateRegistrants>(std::move(edge), dimension));
+      std::make_unique<TemplateRegistrants>(deployment, std::move(edge), dimension));
 }
 
 }  // namespace bauta::cli

@@ -1,9 +1,12 @@
 #include "apps/cli/served_deployment.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
+#include <sstream>
 
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -72,6 +75,32 @@ class NoDetector final : public face::Detector {
   }
 };
 
+std::string text_of(int process, const char* file) {
+  std::ifstream stream(fmt::format("/proc/{}/{}", process, file));
+  return {std::istreambuf_iterator<char>(stream), {}};
+}
+
+std::string role_of(int process) {
+  const std::string arguments = text_of(process, "cmdline");
+  for (const char* role : {"auth", "key"})
+    if (arguments.find(fmt::format("bauta-{}", role)) != std::string::npos ||
+        arguments.find(fmt::format("--role{}{}", '\0', role)) != std::string::npos)
+      return role;
+  return "edge";
+}
+
+// In user and kernel mode: fields 14 and 15 of stat, in clock ticks; the name before them may hold
+// anything.
+double processor_seconds(int process) {
+  const std::string stat = text_of(process, "stat");
+  std::istringstream fields(stat.substr(std::min(stat.rfind(')') + 1, stat.size())));
+  std::string skipped;
+  for (int field = 3; field < 14; ++field) fields >> skipped;
+  double user = 0, kernel = 0;
+  fields >> user >> kernel;
+  return (user + kernel) / static_cast<double>(sysconf(_SC_CLK_TCK));
+}
+
 int port_of(const std::string& address) {
   return std::atoi(address.c_str() + address.rfind(':') + 1);
 }
@@ -79,22 +108,24 @@ int port_of(const std::string& address) {
 }  // namespace
 
 Result<std::unique_ptr<ServedDeployment>> ServedDeployment::start(const std::string& engine,
-                                                                  const std::string& detector) {
+                                                                  const std::string& detector,
+                                                                  uint32_t decisions_per_minute) {
   BAUTA_TRY(TemporaryDirectory directory, TemporaryDirectory::create());
   std::unique_ptr<ServedDeployment> deployment(new ServedDeployment(std::move(directory)));
-  BAUTA_CHECK(deployment->write_config(engine, detector));
+  BAUTA_CHECK(deployment->write_config(engine, detector, decisions_per_minute));
   BAUTA_CHECK(deployment->start_process());
   return deployment;
 }
 
-Status ServedDeployment::write_config(const std::string& engine, const std::string& detector) {
+Status ServedDeployment::write_config(const std::string& engine, const std::string& detector,
+                                      uint32_t decisions_per_minute) {
   const FreePort key, auth, edge;
   config_.data = directory_.path() / "data";
   config_.token = directory_.path() / "token";
   config_.key.listen = config_.auth.key_service = config_.edge.key_service = key.address();
   config_.auth.listen = config_.edge.auth_service = auth.address();
   config_.edge.listen = edge.address();
-  config_.log = run::LogLevel::errors;
+  config_.log = run::LogLevel::none;
   config_.edge.engine = engine;
   config_.edge.detector = detector;
   Bytes random(16);
@@ -102,6 +133,11 @@ Status ServedDeployment::write_config(const std::string& engine, const std::stri
   api_key_ = to_hex(random);
   config_.edge.api_keys = {{"bench", "admin", sha256(as_bytes(api_key_))}};
   BAUTA_CHECK(create_directory(config_.data, 0700));
+  if (decisions_per_minute > 0) {
+    BAUTA_CHECK(create_directory(config_.data / "key", 0700));
+    const Json policy = {{"decisions_per_minute", decisions_per_minute}};
+    BAUTA_CHECK(write_file_atomically(config_.data / "key/policy.json", as_bytes(policy.dump())));
+  }
   const fs::path file = config_.data / "bauta.toml";
   BAUTA_CHECK(write_file_atomically(file, as_bytes(run::to_toml(config_))));
   BAUTA_TRY(config_, run::read_config(file));
@@ -136,6 +172,8 @@ Status ServedDeployment::start_process() {
 }
 
 ServedDeployment::~ServedDeployment() {
+  operator_.reset();
+  operator_keys_.reset();
   edge_.reset();
   edge_keys_.reset();
   auth_.reset();
@@ -150,6 +188,7 @@ rest::HttpsClient ServedDeployment::connect_device() const {
 }
 
 Status ServedDeployment::connect_servers() {
+  if (auth_ != nullptr) return {};
   transport::ClientOptions to;
   BAUTA_TRY(to.tls,
             transport::issue_certificate(config_.data / "tls", {kEdge, {}}, config_.data / "tls"));
@@ -169,25 +208,66 @@ Result<rest::Desk*> ServedDeployment::open_edge() {
   return edge_.get();
 }
 
-Result<std::unique_ptr<edge::Edge>> ServedDeployment::open_template_edge(const std::string& gallery,
-                                                                         size_t dimension) {
-  BAUTA_CHECK(connect_servers());
-  auto engine = std::make_unique<TemplateEngine>(dimension);
+Status ServedDeployment::create_template_gallery(const std::string& gallery,
+                                                 const v1::EmbeddingContract& contract) {
   v1::GetActiveKeyRequest tenant;
   tenant.set_tenant(config_.edge.tenant);
   BAUTA_TRY(const v1::ActiveKey key, edge_keys_->get_active_key(tenant));
   v1::CreateGalleryRequest create;
   create.set_gallery(gallery);
   create.set_key_id(key.key_id());
-  *create.mutable_contract() = edge::to_proto(engine->contract());
+  *create.mutable_contract() = contract;
   BAUTA_CHECK(auth_->create_gallery(create));
   v1::GetEdgeKeyRequest own;
   own.set_key_id(key.key_id());
   own.set_edge_id(kEdge);
   BAUTA_TRY(const v1::EdgeKey delivered, edge_keys_->get_edge_key(own));
-  BAUTA_TRY(SecretBytes seed, SecretBytes::create(delivered.seed().size()));
-  std::copy(delivered.seed().begin(), delivered.seed().end(), seed.data());
-  return edge::Edge::create(kEdge, seed, std::move(engine), std::make_unique<NoDetector>(), *auth_);
+  BAUTA_TRY(template_seed_, SecretBytes::create(delivered.seed().size()));
+  std::ranges::copy(delivered.seed(), template_seed_->data());
+  return {};
+}
+
+Result<std::unique_ptr<edge::Edge>> ServedDeployment::open_template_edge(const std::string& gallery,
+                                                                         size_t dimension) {
+  BAUTA_CHECK(connect_servers());
+  auto engine = std::make_unique<TemplateEngine>(dimension);
+  if (!template_seed_)
+    BAUTA_CHECK(create_template_gallery(gallery, edge::to_proto(engine->contract())));
+  return edge::Edge::create(kEdge, *template_seed_, std::move(engine),
+                            std::make_unique<NoDetector>(), *auth_);
+}
+
+Status ServedDeployment::enrol_block(const std::string& gallery, const edge::Edge& edge,
+                                     std::span<const std::string> subjects,
+                                     std::span<const float> rows) {
+  ThreadPool threads(available_processors());
+  if (operator_ == nullptr) {
+    transport::ClientOptions to_keys;
+    to_keys.address = config_.auth.key_service;
+    to_keys.tls = config_.auth.tls;
+    BAUTA_TRY(operator_keys_, transport::connect_key(to_keys));
+    BAUTA_TRY(operator_,
+              auth::AuthServer::open(config_.data / "auth", *operator_keys_, available_processors(),
+                                     auth::Admission::on_arrival));
+  }
+  BAUTA_TRY(const v1::EnrolBlockRequest request,
+            edge.encrypt_block(gallery, subjects, rows, threads));
+  return operator_->enrol_block(request);
+}
+
+ServedDeployment::Usage ServedDeployment::usage() const {
+  Usage usage;
+  std::ifstream children(fmt::format("/proc/{0}/task/{0}/children", process_));
+  for (int process = 0; children >> process;) {
+    std::ifstream status(fmt::format("/proc/{}/status", process));
+    uint64_t kilobytes = 0;
+    for (std::string field; status >> field;) {
+      if (field == "VmRSS:" && status >> kilobytes) usage.resident_bytes += kilobytes << 10;
+      if (field == "VmHWM:" && status >> kilobytes) usage.peak_bytes += kilobytes << 10;
+    }
+    usage.processor_s[role_of(process)] += processor_seconds(process);
+  }
+  return usage;
 }
 
 }  // namespace bauta::cli

@@ -3,10 +3,14 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 
 #include "apps/cli/temporary_deployment.h"
+#include "services/auth/auth_server.h"
 #include "services/rest/desk.h"
 #include "services/rest/https_client.h"
 #include "services/run/config.h"
@@ -15,9 +19,11 @@ namespace bauta::cli {
 
 class ServedDeployment {
  public:
-  // Returns when all roles answer. Errors: unavailable, with the roles' own words on stderr.
+  // Returns when all roles answer. decisions_per_minute: of one edge on one gallery; 0: as the key
+  // service has it. Errors: unavailable, with the roles' own words on stderr.
   static Result<std::unique_ptr<ServedDeployment>> start(const std::string& engine,
-                                                         const std::string& detector);
+                                                         const std::string& detector,
+                                                         uint32_t decisions_per_minute = 0);
   ~ServedDeployment();
   ServedDeployment(const ServedDeployment&) = delete;
   ServedDeployment& operator=(const ServedDeployment&) = delete;
@@ -27,16 +33,30 @@ class ServedDeployment {
   // Another edge, connected to the servers by itself: it can enrol templates that no image belongs
   // to.
   Result<rest::Desk*> open_edge();
-  // The same for templates of any dimension, with a new gallery for them. Call at most one of these
-  // two.
+  // The same for templates of one dimension, with a gallery for them that the first call creates;
+  // each call gives a further edge, for one thread. Not together with open_edge().
   Result<std::unique_ptr<edge::Edge>> open_template_edge(const std::string& gallery,
                                                          size_t dimension);
+  // As who operates the authentication server: a block of references, row i of `rows` as
+  // subjects[i].
+  Status enrol_block(const std::string& gallery, const edge::Edge& edge,
+                     std::span<const std::string> subjects, std::span<const float> rows);
+
+  // What the processes of the roles use: resident memory now and at most, in which mapped segments
+  // of galleries count, and processor time so far by role.
+  struct Usage {
+    uint64_t resident_bytes = 0, peak_bytes = 0;
+    std::map<std::string, double> processor_s;
+  };
+  Usage usage() const;
 
  private:
   explicit ServedDeployment(TemporaryDirectory directory) : directory_(std::move(directory)) {}
-  Status write_config(const std::string& engine, const std::string& detector);
+  Status write_config(const std::string& engine, const std::string& detector,
+                      uint32_t decisions_per_minute);
   Status start_process();
   Status connect_servers();
+  Status create_template_gallery(const std::string& gallery, const v1::EmbeddingContract& contract);
 
   TemporaryDirectory directory_;
   run::Config config_;
@@ -45,6 +65,9 @@ class ServedDeployment {
   std::unique_ptr<AuthService> auth_;
   std::unique_ptr<EdgeKeyService> edge_keys_;
   std::unique_ptr<rest::Desk> edge_;
+  std::optional<SecretBytes> template_seed_;
+  std::unique_ptr<KeyService> operator_keys_;
+  std::unique_ptr<auth::AuthServer> operator_;
 };
 
 }  // namespace bauta::cli

@@ -44,6 +44,10 @@ class Detector {
   virtual std::string_view name() const = 0;
   // The faces, largest first; none is not an error. Error internal: the detector itself failed.
   virtual Result<std::vector<DetectedFace>> detect(const Image& image) const = 0;
+  // The same faces in the same order, for who needs their boxes alone: landmarks may be missing.
+  virtual Result<std::vector<DetectedFace>> detect_boxes(const Image& image) const {
+    return detect(image);
+  }
 };
 
 // Where Debian's package opencv-data keeps the cascades.

@@ -113,16 +113,23 @@ class HaarDetector final : public Detector {
   std::string_view name() const override { return "haar"; }
 
   Result<std::vector<DetectedFace>> detect(const Image& image) const override {
+    return find(image, /*with_eyes=*/true);
+  }
+  Result<std::vector<DetectedFace>> detect_boxes(const Image& image) const override {
+    return find(image, /*with_eyes=*/false);
+  }
+
+ private:
+  Result<std::vector<DetectedFace>> find(const Image& image, bool with_eyes) const {
     const std::lock_guard lock(mutex_);
     return guard_opencv([&] {
       cv::Mat grey;
       cv::cvtColor(mat_of(image), grey, cv::COLOR_RGB2GRAY);
-      return find_faces(grey);
+      return find_faces(grey, with_eyes);
     });
   }
 
- private:
-  std::vector<DetectedFace> find_faces(const cv::Mat& grey) const {
+  std::vector<DetectedFace> find_faces(const cv::Mat& grey, bool with_eyes) const {
     const int side = std::max(grey.cols, grey.rows);
     const double scale = std::max(1.0, static_cast<double>(side) / kWorkingSide);
     cv::Mat working = grey;
@@ -143,6 +150,7 @@ class HaarDetector final : public Detector {
     }
     std::sort(faces.begin(), faces.end(),
               [](const auto& a, const auto& b) { return a.box.width > b.box.width; });
+    if (!with_eyes) return faces;
     for (size_t i = 0; i < std::min(kMaxFaces, faces.size()); ++i) {
       const Box& box = faces[i].box;
       const cv::Rect2f rect{box.x, box.y, box.width, box.height};

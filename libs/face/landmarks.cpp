@@ -95,18 +95,30 @@ class RefinedDetector final : public Detector {
   std::string_view name() const override { return name_; }
 
   Result<std::vector<DetectedFace>> detect(const Image& image) const override {
-    BAUTA_TRY(std::vector<DetectedFace> faces, rough_->detect(image));
-    return guard_opencv([&] {
-      cv::Mat grey;
-      cv::cvtColor(mat_of(image), grey, cv::COLOR_RGB2GRAY);
-      const std::lock_guard lock(mutex_);
-      for (size_t i = 0; i < std::min(kMaxFaces, faces.size()); ++i) refine(grey, faces[i]);
-      return std::move(faces);
-    });
+    BAUTA_TRY(std::vector<DetectedFace> faces, rough_->detect_boxes(image));
+    BAUTA_TRY(const bool all, refine(image, faces));
+    if (all) return faces;
+    // What the rough detector finds stays where the network is lost, so it has to look.
+    BAUTA_TRY(faces, rough_->detect(image));
+    BAUTA_CHECK(refine(image, faces));
+    return faces;
   }
 
  private:
-  void refine(const cv::Mat& grey, DetectedFace& face) const {
+  // False when the network is lost on some.
+  Result<bool> refine(const Image& image, std::vector<DetectedFace>& faces) const {
+    const std::lock_guard lock(mutex_);
+    return guard_opencv([&] {
+      cv::Mat grey;
+      cv::cvtColor(mat_of(image), grey, cv::COLOR_RGB2GRAY);
+      bool all = faces.size() <= kMaxFaces;
+      for (size_t i = 0; i < std::min(kMaxFaces, faces.size()); ++i)
+        all = refine(grey, faces[i]) && all;
+      return all;
+    });
+  }
+
+  bool refine(const cv::Mat& grey, DetectedFace& face) const {
     const Similarity rough = placement_of(face.box);
     const ScaledPhoto photo = scaled_for(grey, rough);
     Similarity placement = rough;
@@ -117,13 +129,14 @@ class RefinedDetector final : public Detector {
       placement = compose(placement, correction_of(output.ptr<float>()));
     }
     const double growth = std::hypot(placement.a, placement.b) / std::hypot(rough.a, rough.b);
-    if (!(growth > 0.5 && growth < 2)) return;  // the network is lost: what was found stays
+    if (!(growth > 0.5 && growth < 2)) return false;  // the network is lost: what was found stays
     face.landmarks.clear();
     for (const Point& point : kTemplate)
       face.landmarks.push_back(
           {static_cast<float>(placement.a * point.x - placement.b * point.y + placement.shift_x),
            static_cast<float>(placement.b * point.x + placement.a * point.y + placement.shift_y)});
     face.landmarks_found = true;
+    return true;
   }
 
   std::unique_ptr<Detector> rough_;

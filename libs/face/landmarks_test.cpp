@@ -27,6 +27,24 @@ class FixedBox final : public Detector {
   Box box_;
 };
 
+// Tells how often its landmarks were asked for.
+class CountingBox final : public Detector {
+ public:
+  CountingBox(Box box, int& asked) : box_(box), asked_(asked) {}
+  std::string_view name() const override { return "counting"; }
+  Result<std::vector<DetectedFace>> detect(const Image&) const override {
+    ++asked_;
+    return std::vector<DetectedFace>{{.box = box_, .landmarks = {{1, 2}, {3, 4}}}};
+  }
+  Result<std::vector<DetectedFace>> detect_boxes(const Image&) const override {
+    return std::vector<DetectedFace>{{.box = box_, .landmarks = {}, .landmarks_found = false}};
+  }
+
+ private:
+  Box box_;
+  int& asked_;
+};
+
 std::vector<Point> landmarks_in(const Image& image, Box box) {
   auto detector =
       std::move(make_refined_detector(std::make_unique<FixedBox>(box), kModels / "landmarks.onnx"))
@@ -97,6 +115,29 @@ TEST_F(RefinedDetector, IsMadeByItsName) {
   const auto detector = std::move(make_detector("haar5", kModels)).value();
   EXPECT_EQ(detector->name(), "haar5");
   EXPECT_EQ(std::move(detector->detect(image_)).value().front().landmarks.size(), 5u);
+}
+
+TEST_F(RefinedDetector, AsksForNoLandmarksWhereTheNetworkFindsThem) {
+  int asked = 0;
+  const auto detector = std::move(make_refined_detector(std::make_unique<CountingBox>(box_, asked),
+                                                        kModels / "landmarks.onnx"))
+                            .value();
+  const DetectedFace face = std::move(detector->detect(image_)).value().front();
+  EXPECT_EQ(asked, 0);
+  EXPECT_TRUE(face.landmarks_found);
+  EXPECT_EQ(face.landmarks.size(), 5u);
+}
+
+TEST_F(RefinedDetector, BoxesOfTheHaarDetectorAreThoseOfItsFaces) {
+  const auto haar = std::move(make_haar_detector()).value();
+  const auto faces = std::move(haar->detect(image_)).value();
+  const auto boxes = std::move(haar->detect_boxes(image_)).value();
+  ASSERT_EQ(boxes.size(), faces.size());
+  for (size_t i = 0; i < faces.size(); ++i) {
+    EXPECT_EQ(boxes[i].box.x, faces[i].box.x);
+    EXPECT_EQ(boxes[i].box.width, faces[i].box.width);
+    EXPECT_FALSE(boxes[i].landmarks_found);
+  }
 }
 
 TEST_F(RefinedDetector, MissingAndDamagedNetworksAreRefused) {

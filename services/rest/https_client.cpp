@@ -21,7 +21,8 @@ Result<ClientReply> to_reply(const httplib::Result& result) {
   if (!result)
     return make_error(ErrorCode::unavailable, "the edge does not answer: {}",
                       httplib::to_string(result.error()));
-  return ClientReply{result->status, result->body};
+  return ClientReply{result->status, result->body,
+                     static_cast<int>(result->get_header_value<uint64_t>("Retry-After"))};
 }
 
 }  // namespace

@@ -15,6 +15,7 @@ namespace bauta::rest {
 struct ClientReply {
   int status = 0;
   std::string body;
+  int retry_after_s = 0;  // of the header Retry-After; 0: there is none
 };
 
 class HttpsClient {
