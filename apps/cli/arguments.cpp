@@ -407,6 +407,30 @@ class Parser {
       primitives->add_option("--n", options->degree, "Only this ring degree [all]")
           ->check(CLI::IsMember({4096, 16384, 32768, 65536}));
     }
+    {
+      auto [clusters, options] =
+          add(bench, "clusters",
+              "Search of the nearest clusters alone: time saved, matches lost, bits leaked",
+              bench_clusters);
+      clusters->add_option("--references", options->references, "References in the gallery")
+          ->check(CLI::Range(1, 1'000'000))
+          ->capture_default_str();
+      clusters->add_option("--cluster-size", options->cluster_sizes, "At most so many in a cluster")
+          ->delimiter(',')
+          ->check(CLI::Range(1, 1'000'000))
+          ->capture_default_str();
+      clusters->add_option("--visited", options->visited, "Clusters searched, ascending")
+          ->delimiter(',')
+          ->check(CLI::Range(1, 10'000))
+          ->capture_default_str();
+      clusters->add_option("--dim", options->dimension, "Of random templates")
+          ->check(CLI::Range(1, 1024))
+          ->capture_default_str();
+      clusters->add_option("--images", options->images,
+                           "Folder with NAME/NAME_0001.jpg, in place of random templates");
+      clusters->add_option("--engine", options->engine, "Feature extractor")->capture_default_str();
+      clusters->add_option("--detector", options->detector, "Face detector")->capture_default_str();
+    }
     add_service_benches(bench);
   }
 

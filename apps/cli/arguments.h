@@ -170,6 +170,13 @@ struct BenchLoadOptions {
   bool overload = false;
 };
 
+struct BenchClustersOptions {
+  size_t references = 500, dimension = 128;
+  std::vector<size_t> cluster_sizes{120, 500}, visited{1, 2, 5};
+  std::string engine = "patchnet", detector = "haar5";
+  std::filesystem::path images;
+};
+
 struct BenchNetworkOptions {
   std::filesystem::path model;
   std::vector<std::filesystem::path> images;  // none: some of the demo's
@@ -228,6 +235,8 @@ Result<Report> bench_primitives(const CommonOptions&,
                                 const BenchPrimitivesOptions&);  // bench_primitives.cpp
 Result<Report> bench_response_time(const CommonOptions&,
                                    const BenchResponseTimeOptions&);  // bench_response_time.cpp
+Result<Report> bench_clusters(const CommonOptions&,
+                              const BenchClustersOptions&);                // bench_clusters.cpp
 Result<Report> bench_load(const CommonOptions&, const BenchLoadOptions&);  // bench_load.cpp
 Result<Report> ca_init(const CommonOptions&, const CaOptions&);            // certificates.cpp
 Result<Report> ca_issue(const CommonOptions&, const CaOptions&);           // certificates.cpp

@@ -11,9 +11,8 @@
 #include <sys/resource.h>
 
 #include "apps/cli/arguments.h"
+#include "apps/cli/local_gallery.h"
 #include "apps/cli/round_robin.h"
-#include "match/bulk.h"
-#include "match/gallery.h"
 #include "match/renewal.h"
 #include "simd/kernels.h"
 
@@ -55,33 +54,6 @@ std::vector<float> make_embeddings(size_t count, size_t dimension, uint64_t seed
   return rows;
 }
 
-// A whole block, encrypted by the edge and switched by the server.
-Result<match::TiledCiphertexts> make_block(const match::LocalTenant& tenant,
-                                           std::span<const float> embeddings, ThreadPool& pool) {
-  BAUTA_TRY(const match::BulkBlock bulk, match::BulkBlock::create(tenant.parameters, embeddings));
-  const size_t width = tenant.parameters.width();
-  match::TiledCiphertexts images(width);
-  std::vector<Status> statuses(width);
-  const auto make_one = [&](size_t u) -> Status {
-    BAUTA_TRY(const match::TemplatePolynomial message, bulk.encode(u));
-    BAUTA_TRY(const ckks::SeededCiphertext seeded,
-              tenant.encrypt(message, tenant.parameters.reference_scale()));
-    BAUTA_TRY(ckks::CoefficientCiphertext switched, tenant.keys->switch_to_tenant(seeded));
-    const ckks::EvaluationCiphertext image = to_evaluation(std::move(switched));
-    images.put(u, image.c0, image.c1);
-    return {};
-  };
-  pool.parallel_for(width, [&](size_t begin, size_t end) {
-    for (size_t u = begin; u < end; ++u) statuses[u] = make_one(u);
-  });
-  for (const Status& status : statuses) BAUTA_CHECK(status);
-  return images;
-}
-
-Result<match::StoredReference> no_original(uint64_t) {
-  return make_error(ErrorCode::not_found, "the bench keeps no originals");
-}
-
 // References below one block go in one by one, so that small galleries fold; from one block on, in
 // bulk.
 Result<match::Gallery> make_gallery(const match::LocalTenant& tenant, size_t references,
@@ -92,22 +64,14 @@ Result<match::Gallery> make_gallery(const match::LocalTenant& tenant, size_t ref
   if (references < match::kDegree) {
     gallery.reserve(references);
     const std::vector<float> rows = make_embeddings(references, dimension, 0);
-    for (size_t j = 0; j < references; ++j) {
-      BAUTA_TRY(const ckks::SeededCiphertext seeded,
-                tenant.encrypt_reference(std::span(rows).subspan(j * dimension, dimension)));
-      BAUTA_TRY(ckks::CoefficientCiphertext switched, tenant.keys->switch_to_tenant(seeded));
-      BAUTA_CHECK(gallery.insert(j, match::StoredReference{std::move(switched)}));
-      progress.advance();
-    }
+    BAUTA_CHECK(insert_references(tenant, rows, 0, gallery));
+    progress.advance(references);
     return gallery;
   }
   for (size_t first = 0; first < references; first += match::kDegree) {
     const size_t count = std::min(match::kDegree, references - first);
-    BAUTA_TRY(match::TiledCiphertexts images,
-              make_block(tenant, make_embeddings(count, dimension, first / match::kDegree), pool));
-    std::bitset<match::kDegree> live;
-    for (size_t j = 0; j < count; ++j) live.set(j);
-    BAUTA_CHECK(gallery.append_block(std::move(images), live));
+    BAUTA_CHECK(append_block(tenant, make_embeddings(count, dimension, first / match::kDegree),
+                             gallery, pool));
     progress.advance(count);
   }
   return gallery;
