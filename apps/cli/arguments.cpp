@@ -341,8 +341,9 @@ class Parser {
       add_eval_options(open_set, options);
       open_set
           ->add_option("--mode", options->mode,
-                       "plain: compare in the clear; template: under encryption")
-          ->check(CLI::IsMember({"plain", "template"}))
+                       "plain: compare in the clear; template: under encryption; network: images "
+                       "over HTTPS to roles in processes of their own")
+          ->check(CLI::IsMember({"plain", "template", "network"}))
           ->capture_default_str();
       open_set->add_option("--enrolled", options->enrolled, "Subjects to enrol, one image each")
           ->capture_default_str();
@@ -456,6 +457,15 @@ class Parser {
                        "[examples/people of the sources]");
       time->add_option("--engine", options->engine, "Feature extractor")->capture_default_str();
       time->add_option("--detector", options->detector, "Face detector")->capture_default_str();
+      time->add_option("--delay-ms", options->delay_ms,
+                       "Imitate a distant server: so much later each way between the device and "
+                       "the edge (with --dim: the edge and the authentication server)")
+          ->check(CLI::Range(0.0, 10'000.0))
+          ->capture_default_str();
+      time->add_option("--mbit", options->megabits_per_s,
+                       "And megabits a second each way; 0: no limit")
+          ->check(CLI::Range(0.0, 1e6))
+          ->capture_default_str();
       time->add_option("--csv", options->csv, "Also write the figures to this file");
       time->add_option("--svg", options->svg, "Also draw them to this file");
     }

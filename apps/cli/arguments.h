@@ -158,6 +158,7 @@ struct BenchResponseTimeOptions {
   std::vector<size_t> registrants;
   size_t dimension = 0;  // 0: the engine's
   std::string strategy = "packed", engine = "patchnet", detector = "haar5";
+  double delay_ms = 0, megabits_per_s = 0;
   std::filesystem::path images, csv, svg;
 };
 

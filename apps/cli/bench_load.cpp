@@ -41,7 +41,8 @@ class LoadedDeployment {
  public:
   static Result<std::unique_ptr<LoadedDeployment>> start(const BenchLoadOptions& options) {
     std::unique_ptr<LoadedDeployment> load(new LoadedDeployment(options));
-    BAUTA_TRY(load->served_, ServedDeployment::start(options.engine, options.detector, kNoLimit));
+    BAUTA_TRY(load->served_,
+              ServedDeployment::start({options.engine, options.detector, kNoLimit, {}}));
     BAUTA_CHECK(options.dimension > 0 ? load->prepare_templates() : load->prepare_images());
     return load;
   }

@@ -173,8 +173,9 @@ Result<Report> bench_response_time(const CommonOptions&, const BenchResponseTime
   std::ranges::sort(counts);
   const bool with_packed = options.strategy != kRoundRobin;
   const bool with_round_robin = options.strategy != "packed";
+  const NetworkProfile network{options.delay_ms, options.megabits_per_s};
   BAUTA_TRY(const std::unique_ptr<ServedDeployment> deployment,
-            ServedDeployment::start(options.engine, options.detector));
+            ServedDeployment::start({options.engine, options.detector, 0, network}));
   const fs::path folder =
       options.images.empty() ? fs::path(BAUTA_SOURCE_DIR) / "examples/people" : options.images;
   BAUTA_TRY(const std::unique_ptr<Registrants> registrants,
@@ -210,6 +211,12 @@ Result<Report> bench_response_time(const CommonOptions&, const BenchResponseTime
         "best of {} runs, up to {} registrants; the rest of its round trip is that of the packed "
         "search.\n",
         kRoundRobinRuns, kMaxRoundRobin);
+  if (!network.none())
+    report.text += fmt::format(
+        "A relay delays what is sent by {:g} ms each way and passes on {} a second each way.\n",
+        network.delay_ms,
+        network.megabits_per_s > 0 ? fmt::format("{:g} Mbit", network.megabits_per_s)
+                                   : "any amount");
   report.text += fmt::format("All roles together were resident with at most {} MB.\n",
                              deployment->usage().peak_bytes >> 20);
   std::vector<ResponseTime> all = std::move(packed);

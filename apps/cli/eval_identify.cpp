@@ -6,7 +6,8 @@
 #include <map>
 
 #include "apps/cli/arguments.h"
-#include "apps/cli/temporary_deployment.h"
+#include "apps/cli/served_deployment.h"
+#include "base/file.h"
 #include "face/evaluation.h"
 
 namespace bauta::cli {
@@ -72,22 +73,49 @@ struct Outcome {
   bool accepted = false;
 };
 
-// How a gallery is enrolled and searched: in the clear, or under encryption.
+// How a gallery is enrolled and searched. An image that cannot be used is no error: enroll() says
+// false, identify() nothing.
 class Matcher {
  public:
   virtual ~Matcher() = default;
-  virtual Status enroll(const std::string& subject, const face::Embedding& reference) = 0;
-  virtual Result<Outcome> identify(const face::Embedding& probe) = 0;
+  virtual Result<bool> enroll(const std::string& subject, const fs::path& image) = 0;
+  virtual Result<std::optional<Outcome>> identify(const fs::path& image) = 0;
 };
 
-class PlainMatcher final : public Matcher {
+// From embeddings made beforehand.
+class EmbeddingMatcher : public Matcher {
  public:
-  explicit PlainMatcher(double threshold) : threshold_(threshold) {}
-  Status enroll(const std::string& subject, const face::Embedding& reference) override {
+  explicit EmbeddingMatcher(face::EmbeddedImages images) : images_(std::move(images)) {}
+  Result<bool> enroll(const std::string& subject, const fs::path& image) final {
+    const face::EmbeddedImage& embedded = images_.at(image);
+    if (embedded.embedding) BAUTA_CHECK(enroll_embedding(subject, *embedded.embedding));
+    return embedded.embedding.has_value();
+  }
+  Result<std::optional<Outcome>> identify(const fs::path& image) final {
+    const face::EmbeddedImage& embedded = images_.at(image);
+    if (!embedded.embedding) return std::optional<Outcome>();
+    BAUTA_TRY(Outcome outcome, identify_embedding(*embedded.embedding));
+    return std::optional(std::move(outcome));
+  }
+
+ private:
+  virtual Status enroll_embedding(const std::string& subject, const face::Embedding& reference) = 0;
+  virtual Result<Outcome> identify_embedding(const face::Embedding& probe) = 0;
+
+  const face::EmbeddedImages images_;
+};
+
+class PlainMatcher final : public EmbeddingMatcher {
+ public:
+  PlainMatcher(face::EmbeddedImages images, double threshold)
+      : EmbeddingMatcher(std::move(images)), threshold_(threshold) {}
+
+ private:
+  Status enroll_embedding(const std::string& subject, const face::Embedding& reference) override {
     references_.emplace_back(subject, reference);
     return {};
   }
-  Result<Outcome> identify(const face::Embedding& probe) override {
+  Result<Outcome> identify_embedding(const face::Embedding& probe) override {
     Outcome outcome;
     for (const auto& [subject, reference] : references_) {
       const double score = face::cosine_score(reference, probe);
@@ -96,35 +124,107 @@ class PlainMatcher final : public Matcher {
     return outcome;
   }
 
- private:
   double threshold_;
   std::vector<std::pair<std::string, face::Embedding>> references_;
 };
 
-class EncryptedMatcher final : public Matcher {
+class EncryptedMatcher final : public EmbeddingMatcher {
  public:
-  explicit EncryptedMatcher(std::unique_ptr<TemporaryDeployment> deployment)
-      : deployment_(std::move(deployment)) {}
-  Status enroll(const std::string& subject, const face::Embedding& reference) override {
+  EncryptedMatcher(face::EmbeddedImages images, std::unique_ptr<TemporaryDeployment> deployment)
+      : EmbeddingMatcher(std::move(images)), deployment_(std::move(deployment)) {}
+
+ private:
+  Status enroll_embedding(const std::string& subject, const face::Embedding& reference) override {
     BAUTA_CHECK(deployment_->edge().enroll(TemporaryDeployment::kGallery, subject,
                                            std::span(&reference, 1)));
     return {};
   }
-  Result<Outcome> identify(const face::Embedding& probe) override {
+  Result<Outcome> identify_embedding(const face::Embedding& probe) override {
     BAUTA_TRY(const edge::Recognition recognition,
               deployment_->edge().identify(TemporaryDeployment::kGallery, probe));
     return Outcome{recognition.evaluation_candidate, recognition.evaluation_score,
                    recognition.decision == v1::DECISION_ACCEPTED};
   }
 
- private:
   std::unique_ptr<TemporaryDeployment> deployment_;
 };
 
-Result<std::unique_ptr<Matcher>> make_matcher(const EvalOptions& options, double threshold) {
-  if (options.mode == "plain") return std::unique_ptr<Matcher>(new PlainMatcher(threshold));
+// A device that sends the images over HTTPS to roles in processes of their own. Scores never leave
+// the key service: what is accepted counts as 1, the rest as -1.
+class NetworkMatcher final : public Matcher {
+ public:
+  static Result<std::unique_ptr<Matcher>> start(const EvalOptions& options) {
+    BAUTA_TRY(std::unique_ptr<ServedDeployment> deployment,
+              ServedDeployment::start({options.engine, options.detector, 0, {}}));
+    std::unique_ptr<NetworkMatcher> matcher(new NetworkMatcher(std::move(deployment)));
+    BAUTA_TRY(
+        const rest::ClientReply created,
+        matcher->device_.post_json("/v1/galleries", Json{{"gallery", kNetworkGallery}}.dump()));
+    if (created.status != 201) return failed(created);
+    return std::unique_ptr<Matcher>(std::move(matcher));
+  }
+
+  Result<bool> enroll(const std::string& subject, const fs::path& image) override {
+    BAUTA_TRY(const Bytes bytes, read_file(image, kMaxImage_bytes));
+    BAUTA_TRY(const rest::ClientReply reply,
+              device_.post_images(path("subjects"), {{"subject", subject}}, {bytes}));
+    if (reply.status != 201 && reply.status != 422) return failed(reply);
+    return reply.status == 201;
+  }
+  Result<std::optional<Outcome>> identify(const fs::path& image) override {
+    BAUTA_TRY(const Bytes bytes, read_file(image, kMaxImage_bytes));
+    BAUTA_TRY(const rest::ClientReply reply, device_.post_images(path("identify"), {}, {bytes}));
+    if (reply.status != 200) return failed(reply);
+    const Json answer = Json::parse(reply.body);
+    if (answer["decision"] == "failed") return std::optional<Outcome>();
+    const bool accepted = answer["decision"] == "accepted";
+    return std::optional(Outcome{accepted ? answer["subject"].get<std::string>() : std::string(),
+                                 accepted ? 1.0 : -1.0, accepted});
+  }
+
+ private:
+  static constexpr const char* kNetworkGallery = "evaluation";
+  static constexpr size_t kMaxImage_bytes = size_t{8} << 20;
+
+  explicit NetworkMatcher(std::unique_ptr<ServedDeployment> deployment)
+      : deployment_(std::move(deployment)), device_(deployment_->connect_device()) {}
+
+  static std::string path(const char* what) {
+    return fmt::format("/v1/galleries/{}/{}", kNetworkGallery, what);
+  }
+  static Error failed(const rest::ClientReply& reply) {
+    return make_error(ErrorCode::unavailable, "the edge answers {}: {}", reply.status, reply.body);
+  }
+
+  std::unique_ptr<ServedDeployment> deployment_;
+  rest::HttpsClient device_;
+};
+
+constexpr const char* kNetworkMode = "network";
+
+Result<face::EmbeddedImages> embed(const Plan& plan, const EvalOptions& options,
+                                   const face::Engine& engine, size_t thread_count) {
+  std::vector<fs::path> paths;
+  for (const auto& [subject, image] : plan.enrolled) paths.push_back(image);
+  for (const Probe& probe : plan.probes) paths.push_back(probe.image);
+  ThreadPool threads(thread_count == 0 ? available_processors() : thread_count);
+  face::FaceOptions face_options;
+  face_options.choice = face::FaceChoice::largest_central;
+  Progress progress("images", paths.size());
+  return face::embed_images(
+      paths, [&] { return face::make_detector(options.detector); }, engine, face_options, threads,
+      [&](size_t, size_t) { progress.advance(); });
+}
+
+Result<std::unique_ptr<Matcher>> make_matcher(const Plan& plan, const EvalOptions& options,
+                                              const face::Engine& engine, size_t threads) {
+  if (options.mode == kNetworkMode) return NetworkMatcher::start(options);
+  BAUTA_TRY(face::EmbeddedImages images, embed(plan, options, engine, threads));
+  if (options.mode == "plain")
+    return std::unique_ptr<Matcher>(
+        new PlainMatcher(std::move(images), engine.contract().threshold_identify));
   BAUTA_TRY(auto deployment, TemporaryDeployment::create({options.engine, options.detector}));
-  return std::unique_ptr<Matcher>(new EncryptedMatcher(std::move(deployment)));
+  return std::unique_ptr<Matcher>(new EncryptedMatcher(std::move(images), std::move(deployment)));
 }
 
 // What happened to each probe, and the rates at any threshold.
@@ -161,6 +261,21 @@ struct Results {
   }
 };
 
+// What follows from scores: the share of mated probes whose best match is right, and the rates at
+// other thresholds.
+void add_scores(Report& report, const Results& results) {
+  size_t rank1 = 0;
+  for (const Results::Judged& j : results.judged)
+    if (results.mated(j) && j.outcome && j.outcome->best == j.probe.subject) ++rank1;
+  report.json["rank1"] = Results::share(rank1, results.mated_count());
+  report.json["curve"] = Json::array();
+  for (int step = 0; step <= 50; ++step) {
+    const double at = 0.02 * step;
+    report.json["curve"].push_back(
+        {{"threshold", at}, {"fpir", results.fpir(at)}, {"fnir", results.fnir(at)}});
+  }
+}
+
 }  // namespace
 
 Result<Report> eval_identify(const CommonOptions& common, const EvalOptions& options) {
@@ -169,43 +284,27 @@ Result<Report> eval_identify(const CommonOptions& common, const EvalOptions& opt
   BAUTA_TRY(const std::unique_ptr<face::Engine> engine, face::make_engine(options.engine));
   const double threshold = engine->contract().threshold_identify;
 
-  std::vector<fs::path> paths;
-  for (const auto& [subject, image] : plan.enrolled) paths.push_back(image);
-  for (const Probe& probe : plan.probes) paths.push_back(probe.image);
-  ThreadPool threads(common.threads == 0 ? available_processors() : common.threads);
-  face::FaceOptions face_options;
-  face_options.choice = face::FaceChoice::largest_central;
-  face::EmbeddedImages images;
-  {
-    Progress progress("images", paths.size());
-    BAUTA_TRY(images, face::embed_images(
-                          paths, [&] { return face::make_detector(options.detector); }, *engine,
-                          face_options, threads, [&](size_t, size_t) { progress.advance(); }));
-  }
-
-  BAUTA_TRY(const std::unique_ptr<Matcher> matcher, make_matcher(options, threshold));
+  BAUTA_TRY(const std::unique_ptr<Matcher> matcher,
+            make_matcher(plan, options, *engine, common.threads));
   size_t enrolled = 0;
   {
     Progress progress("enrolments", plan.enrolled.size());
     for (const auto& [subject, image] : plan.enrolled) {
       progress.advance();
-      const face::EmbeddedImage& embedded = images.at(image);
-      if (!embedded.embedding) continue;
-      BAUTA_CHECK(matcher->enroll(subject, *embedded.embedding));
-      ++enrolled;
+      BAUTA_TRY(const bool usable, matcher->enroll(subject, image));
+      if (usable) ++enrolled;
     }
   }
   Results results;
-  size_t false_accepts = 0, misidentified = 0;
+  size_t false_accepts = 0, misidentified = 0, unusable = 0;
   std::vector<std::string> false_rejects;
   {
     Progress progress("probes", plan.probes.size());
     for (const Probe& probe : plan.probes) {
       progress.advance();
       Results::Judged judged{probe, std::nullopt};
-      if (const face::EmbeddedImage& embedded = images.at(probe.image); embedded.embedding) {
-        BAUTA_TRY(judged.outcome, matcher->identify(*embedded.embedding));
-      }
+      BAUTA_TRY(judged.outcome, matcher->identify(probe.image));
+      if (!judged.outcome) ++unusable;
       const bool accepted = judged.outcome && judged.outcome->accepted;
       if (probe.subject.empty() && accepted) ++false_accepts;
       if (!probe.subject.empty() && accepted && judged.outcome->best != probe.subject)
@@ -215,10 +314,6 @@ Result<Report> eval_identify(const CommonOptions& common, const EvalOptions& opt
       results.judged.push_back(std::move(judged));
     }
   }
-  size_t rank1 = 0;
-  for (const Results::Judged& j : results.judged)
-    if (results.mated(j) && j.outcome && j.outcome->best == j.probe.subject) ++rank1;
-
   const size_t mated = results.mated_count();
   Report report;
   report.json = {
@@ -230,26 +325,21 @@ Result<Report> eval_identify(const CommonOptions& common, const EvalOptions& opt
       {"failures_to_enrol", plan.enrolled.size() - enrolled},
       {"probes_mated", mated},
       {"probes_nonmated", results.judged.size() - mated},
+      {"failures_to_acquire", unusable},
       {"false_accepts", false_accepts},
       {"misidentified", misidentified},
       {"false_rejects", false_rejects},
       {"fpir", results.fpir(threshold)},
       {"fnir", results.fnir(threshold)},
-      {"rank1", Results::share(rank1, mated)},
-      {"seconds", std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()},
-      {"curve", Json::array()}};
-  for (int step = 0; step <= 50; ++step) {
-    const double at = 0.02 * step;
-    report.json["curve"].push_back(
-        {{"threshold", at}, {"fpir", results.fpir(at)}, {"fnir", results.fnir(at)}});
-  }
+      {"seconds", std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()}};
+  if (options.mode != kNetworkMode) add_scores(report, results);
   report.text = fmt::format(
       "{} ({}), threshold {:.4f}: {} enrolled ({} could not be), {} probes of them, {} of others\n"
-      "false accepts: {}, wrong identities: {}, false rejects: {} (FPIR {:.4f}, FNIR {:.4f}, rank "
-      "1 {:.4f})\n",
+      "false accepts: {}, wrong identities: {}, false rejects: {} (FPIR {:.4f}, FNIR {:.4f}); {} "
+      "probes could not be used\n",
       engine->contract().engine, options.mode, threshold, enrolled, plan.enrolled.size() - enrolled,
       mated, results.judged.size() - mated, false_accepts, misidentified, false_rejects.size(),
-      results.fpir(threshold), results.fnir(threshold), Results::share(rank1, mated));
+      results.fpir(threshold), results.fnir(threshold), unusable);
   for (const std::string& image : false_rejects)
     report.text += fmt::format("  not recognised: {}\n", image);
   return report;

@@ -66,6 +66,20 @@ rest::Access access_of(const std::string& role) {
                            : rest::Access::recognise;
 }
 
+// Null where none is wanted.
+Result<std::unique_ptr<rest::Webhook>> start_webhook(const run::EdgeConfig& edge,
+                                                     run::Observer& observer) {
+  if (edge.webhook_url.empty()) return std::unique_ptr<rest::Webhook>();
+  rest::WebhookOptions options;
+  options.url = edge.webhook_url;
+  options.secret = edge.webhook_secret;
+  options.authority = edge.webhook_authority;
+  return rest::Webhook::start(options, [&observer](const rest::Delivery& delivery) {
+    observer.record({"webhook", "", delivery.request_id, delivery.outcome, delivery.outcome != "ok",
+                     delivery.duration_us});
+  });
+}
+
 Status serve_edge(const run::Config& config) {
   const run::EdgeConfig& edge = config.edge;
   BAUTA_CHECK(run::become_user(edge.user));
@@ -86,14 +100,17 @@ Status serve_edge(const run::Config& config) {
   std::vector<rest::Caller> callers;
   for (const run::ApiKey& key : edge.api_keys)
     callers.push_back({key.name, access_of(key.role), key.sha256});
-  rest::RestApi api(*desk, std::move(callers), {static_cast<size_t>(edge.max_images)});
-
   rest::HttpsOptions https{edge.listen, edge.https_certificate, edge.https_private_key};
   https.max_body_bytes = static_cast<size_t>(edge.max_body_bytes);
   https.max_connections = static_cast<size_t>(edge.max_connections);
   https.request_timeout_ms = edge.request_timeout_ms;
   BAUTA_TRY(const std::unique_ptr<run::Observer> observer,
             run::Observer::create("edge", config.log, edge.metrics_listen));
+  BAUTA_TRY(const std::unique_ptr<rest::Webhook> webhook, start_webhook(edge, *observer));
+  std::function<void(const rest::Decided&)> on_decision;
+  if (webhook != nullptr)
+    on_decision = [&](const rest::Decided& decided) { webhook->send(decided); };
+  rest::RestApi api(*desk, std::move(callers), {static_cast<size_t>(edge.max_images)}, on_decision);
   const auto record = [&](const rest::ServedRequest& served) {
     observer->record({fmt::format("{} {}", served.method, served.path), served.caller,
                       served.request_id, std::to_string(served.status), served.status >= 500,

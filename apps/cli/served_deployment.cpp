@@ -107,18 +107,27 @@ int port_of(const std::string& address) {
 
 }  // namespace
 
-Result<std::unique_ptr<ServedDeployment>> ServedDeployment::start(const std::string& engine,
-                                                                  const std::string& detector,
-                                                                  uint32_t decisions_per_minute) {
+Result<std::unique_ptr<ServedDeployment>> ServedDeployment::start(const ServedOptions& options) {
   BAUTA_TRY(TemporaryDirectory directory, TemporaryDirectory::create());
   std::unique_ptr<ServedDeployment> deployment(new ServedDeployment(std::move(directory)));
-  BAUTA_CHECK(deployment->write_config(engine, detector, decisions_per_minute));
+  BAUTA_CHECK(deployment->write_config(options));
   BAUTA_CHECK(deployment->start_process());
+  BAUTA_CHECK(deployment->start_relays(options.network));
   return deployment;
 }
 
-Status ServedDeployment::write_config(const std::string& engine, const std::string& detector,
-                                      uint32_t decisions_per_minute) {
+Status ServedDeployment::start_relays(const NetworkProfile& network) {
+  edge_port_ = port_of(config_.edge.listen);
+  auth_address_ = config_.edge.auth_service;
+  if (network.none()) return {};
+  BAUTA_TRY(to_edge_, NetworkRelay::start(edge_port_, network));
+  BAUTA_TRY(to_auth_, NetworkRelay::start(port_of(auth_address_), network));
+  edge_port_ = to_edge_->port();
+  auth_address_ = fmt::format("127.0.0.1:{}", to_auth_->port());
+  return {};
+}
+
+Status ServedDeployment::write_config(const ServedOptions& options) {
   const FreePort key, auth, edge;
   config_.data = directory_.path() / "data";
   config_.token = directory_.path() / "token";
@@ -126,16 +135,16 @@ Status ServedDeployment::write_config(const std::string& engine, const std::stri
   config_.auth.listen = config_.edge.auth_service = auth.address();
   config_.edge.listen = edge.address();
   config_.log = run::LogLevel::none;
-  config_.edge.engine = engine;
-  config_.edge.detector = detector;
+  config_.edge.engine = options.engine;
+  config_.edge.detector = options.detector;
   Bytes random(16);
   random_bytes(random);
   api_key_ = to_hex(random);
   config_.edge.api_keys = {{"bench", "admin", sha256(as_bytes(api_key_))}};
   BAUTA_CHECK(create_directory(config_.data, 0700));
-  if (decisions_per_minute > 0) {
+  if (options.decisions_per_minute > 0) {
     BAUTA_CHECK(create_directory(config_.data / "key", 0700));
-    const Json policy = {{"decisions_per_minute", decisions_per_minute}};
+    const Json policy = {{"decisions_per_minute", options.decisions_per_minute}};
     BAUTA_CHECK(write_file_atomically(config_.data / "key/policy.json", as_bytes(policy.dump())));
   }
   const fs::path file = config_.data / "bauta.toml";
@@ -184,7 +193,7 @@ ServedDeployment::~ServedDeployment() {
 }
 
 rest::HttpsClient ServedDeployment::connect_device() const {
-  return {"localhost", port_of(config_.edge.listen), config_.data / "tls/ca.pem", api_key_};
+  return {"localhost", edge_port_, config_.data / "tls/ca.pem", api_key_};
 }
 
 Status ServedDeployment::connect_servers() {
@@ -192,7 +201,7 @@ Status ServedDeployment::connect_servers() {
   transport::ClientOptions to;
   BAUTA_TRY(to.tls,
             transport::issue_certificate(config_.data / "tls", {kEdge, {}}, config_.data / "tls"));
-  to.address = config_.edge.auth_service;
+  to.address = auth_address_;
   BAUTA_TRY(auth_, transport::connect_auth(to));
   to.address = config_.edge.key_service;
   BAUTA_TRY(edge_keys_, transport::connect_edge_keys(to));

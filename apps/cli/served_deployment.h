@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 
+#include "apps/cli/network_relay.h"
 #include "apps/cli/temporary_deployment.h"
 #include "services/auth/auth_server.h"
 #include "services/rest/desk.h"
@@ -17,13 +18,17 @@
 
 namespace bauta::cli {
 
+struct ServedOptions {
+  std::string engine, detector;
+  uint32_t decisions_per_minute = 0;  // of one edge on one gallery; 0: as the key service has it
+  // Between a device and the edge, or an edge of templates and the authentication server.
+  NetworkProfile network;
+};
+
 class ServedDeployment {
  public:
-  // Returns when all roles answer. decisions_per_minute: of one edge on one gallery; 0: as the key
-  // service has it. Errors: unavailable, with the roles' own words on stderr.
-  static Result<std::unique_ptr<ServedDeployment>> start(const std::string& engine,
-                                                         const std::string& detector,
-                                                         uint32_t decisions_per_minute = 0);
+  // Returns when all roles answer. Errors: unavailable, with the roles' own words on stderr.
+  static Result<std::unique_ptr<ServedDeployment>> start(const ServedOptions& options);
   ~ServedDeployment();
   ServedDeployment(const ServedDeployment&) = delete;
   ServedDeployment& operator=(const ServedDeployment&) = delete;
@@ -52,8 +57,8 @@ class ServedDeployment {
 
  private:
   explicit ServedDeployment(TemporaryDirectory directory) : directory_(std::move(directory)) {}
-  Status write_config(const std::string& engine, const std::string& detector,
-                      uint32_t decisions_per_minute);
+  Status write_config(const ServedOptions& options);
+  Status start_relays(const NetworkProfile& network);
   Status start_process();
   Status connect_servers();
   Status create_template_gallery(const std::string& gallery, const v1::EmbeddingContract& contract);
@@ -62,6 +67,9 @@ class ServedDeployment {
   run::Config config_;
   std::string api_key_;
   int process_ = 0;
+  int edge_port_ = 0;         // for devices
+  std::string auth_address_;  // for edges of templates
+  std::unique_ptr<NetworkRelay> to_edge_, to_auth_;
   std::unique_ptr<AuthService> auth_;
   std::unique_ptr<EdgeKeyService> edge_keys_;
   std::unique_ptr<rest::Desk> edge_;

@@ -78,6 +78,16 @@ Json schemas() {
                                                                       {"y", number("Pixels")}}))}}),
                                 {{"type", "null"}}}}}},
                             {"reason", reason}})},
+      {"DecisionNotice",
+       object({{"id", text("Of this decision; the same when it is sent again")},
+               {"time_s", count("Of the decision, seconds since 1970, UTC")},
+               {"operation", {{"type", "string"}, {"enum", {"identify", "verify"}}}},
+               {"gallery", text("Its name")},
+               {"decision", {{"type", "string"}, {"enum", {"accepted", "rejected"}}}},
+               {"subject",
+                {{"type", {"string", "null"}},
+                 {"description", "identify: who was accepted; verify: who was claimed to be"}}},
+               {"request_id", text("Of the request that was decided")}})},
       {"Health", object({{"status", text("live or ready")}})},
       {"Version", object({{"name", text("bauta")}, {"version", text("Semantic version")}})},
       {"Anything", {{"type", "object"}}},
@@ -157,6 +167,31 @@ const char* access_name(Access access) {
   return "";
 }
 
+// What the edge sends of itself.
+Json webhooks() {
+  const Json signature = {
+      {"name", "Bauta-Signature"},
+      {"in", "header"},
+      {"required", true},
+      {"description",
+       "t=SECONDS,v1=HEX: HEX is the HMAC-SHA256 of SECONDS, a dot and the body, under the secret "
+       "of the webhook; refuse what is not fresh"},
+      {"schema", {{"type", "string"}}}};
+  const Json body = {
+      {"required", true},
+      {"content", {{"application/json", {{"schema", reference("DecisionNotice")}}}}}};
+  return {{"decision",
+           {{"post",
+             {{"operationId", "decision"},
+              {"summary", "A decision, told to the URL that the edge is configured with"},
+              {"parameters", Json::array({signature})},
+              {"requestBody", body},
+              {"responses",
+               {{"2XX", {{"description", "Taken; the edge sends it no more"}}},
+                {"4XX", {{"description", "Refused for good, but for 408, 425 and 429"}}},
+                {"default", {{"description", "Sent again, five times at most"}}}}}}}}}};
+}
+
 Json document() {
   Json paths = Json::object();
   for (const Operation& operation : operations()) {
@@ -182,6 +217,7 @@ Json document() {
              "they are encrypted."}}},
           {"security", {{{"key", Json::array()}}}},
           {"paths", paths},
+          {"webhooks", webhooks()},
           {"components",
            {{"securitySchemes", {{"key", {{"type", "http"}, {"scheme", "bearer"}}}}},
             {"schemas", schemas()}}}};

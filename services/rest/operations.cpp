@@ -128,11 +128,19 @@ Result<Response> Handlers::erase() const {
 
 // --- Recognition
 
+void Handlers::tell(const char* operation, const edge::Recognition& recognition,
+                    const std::string& subject) const {
+  if (!api.on_decision_ || recognition.decision == v1::DECISION_UNSPECIFIED) return;
+  api.on_decision_(
+      {operation, names[0], decision_name(recognition.decision), subject, head.request_id});
+}
+
 Result<Response> Handlers::identify() const {
   BAUTA_TRY(const edge::Recognition recognition,
             api.desk_.with_edge(names[0], [&](edge::Edge& edge) {
               return edge.identify(names[0], fields.images[0]);
             }));
+  tell("identify", recognition, recognition.subject);
   return json(200, to_json(recognition));
 }
 
@@ -141,6 +149,7 @@ Result<Response> Handlers::verify() const {
             api.desk_.with_edge(names[0], [&](edge::Edge& edge) {
               return edge.verify(names[0], names[1], fields.images[0]);
             }));
+  tell("verify", recognition, names[1]);
   Json answer = to_json(recognition);
   answer.erase("subject");
   return json(200, answer);

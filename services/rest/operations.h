@@ -42,6 +42,11 @@ struct Handlers {
   Result<Response> version() const;
   Result<Response> description() const;
   Result<Response> page() const;
+
+ private:
+  // Whoever listens to decisions.
+  void tell(const char* operation, const edge::Recognition& recognition,
+            const std::string& subject) const;
 };
 
 enum class BodyKind { none, gallery, subject_images, images, image };

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <string>
@@ -13,6 +14,7 @@
 
 #include "base/digest.h"
 #include "services/rest/desk.h"
+#include "services/rest/webhook.h"
 
 namespace bauta::rest {
 
@@ -63,8 +65,13 @@ struct RestLimits {
 
 class RestApi {
  public:
-  RestApi(Desk& desk, std::vector<Caller> callers, RestLimits limits)
-      : desk_(desk), callers_(std::move(callers)), limits_(limits) {}
+  // on_decision is told of each decision before it is answered, and should not take long.
+  RestApi(Desk& desk, std::vector<Caller> callers, RestLimits limits,
+          std::function<void(const Decided&)> on_decision = {})
+      : desk_(desk),
+        callers_(std::move(callers)),
+        limits_(limits),
+        on_decision_(std::move(on_decision)) {}
 
   // True and `admitted`; or false and `refusal` (401, 403, 404, 405, 415).
   bool admit(const Head& head, Admitted& admitted, Response& refusal) const;
@@ -92,6 +99,7 @@ class RestApi {
   Desk& desk_;
   const std::vector<Caller> callers_;
   const RestLimits limits_;
+  const std::function<void(const Decided&)> on_decision_;
   std::mutex mutex_;  // guards the two below: requests under idempotency keys
   std::map<std::string, Remembered> remembered_;
   std::deque<std::string> finished_;  // those whose answers are kept, oldest first

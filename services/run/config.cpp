@@ -104,6 +104,13 @@ std::vector<Option> options_of(Config& c) {
        "Requests that may wait for a processor; more are answered 503."},
       {"edge", "request_timeout_ms", Number{&c.edge.request_timeout_ms, 1000, 600'000},
        "How long a request may take to arrive, and then to be answered."},
+      {"edge", "webhook_url", &c.edge.webhook_url,
+       "Where every decision is told by a signed POST: https://HOST/PATH, or http:// on this "
+       "machine; empty: nowhere."},
+      {"edge", "webhook_secret", &c.edge.webhook_secret,
+       "What it is signed with: 16 to 4,096 bytes, readable by its owner only."},
+      {"edge", "webhook_authority", &c.edge.webhook_authority,
+       "Whose certificate the receiver must have."},
   };
 }
 

@@ -54,6 +54,9 @@ struct EdgeConfig {
   int64_t max_connections = 256;
   int64_t max_waiting = 64;
   int64_t request_timeout_ms = 30'000;
+  std::string webhook_url;
+  std::filesystem::path webhook_secret = "webhook-secret";
+  std::filesystem::path webhook_authority = "/etc/ssl/certs/ca-certificates.crt";
   std::vector<ApiKey> api_keys;
 };
 

@@ -122,6 +122,8 @@ Status check_files(const Config& config) {
     BAUTA_CHECK(check_file(role.tls->private_key, (role.name + ": private_key").c_str()));
   }
   BAUTA_CHECK(check_file(config.edge.https_certificate, "edge.https_certificate"));
+  if (!config.edge.webhook_url.empty())
+    BAUTA_CHECK(check_file(config.edge.webhook_secret, "edge.webhook_secret"));
   return check_file(config.edge.https_private_key, "edge.https_private_key");
 }
 

@@ -3,10 +3,15 @@
 
 usage: services_test.py BAUTA SOURCE_DIR [unittest options]
 """
+import hmac
+import http.server
 import json
 import os
 import pathlib
+import queue
+import subprocess
 import sys
+import threading
 import time
 import unittest
 import urllib.request
@@ -122,6 +127,78 @@ class Recognition(unittest.TestCase):
             self.assertIn(f"cannot listen on 127.0.0.1:{self.d.ports['edge']}", str(failure.exception))
         finally:
             other.__exit__()
+
+
+class Webhook(unittest.TestCase):
+    def test_decisions_are_told_signed_and_nothing_else(self):
+        told = queue.Queue()
+
+        class Receiver(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                told.put((body, self.headers["Bauta-Signature"]))
+                self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        receiver = http.server.HTTPServer(("127.0.0.1", 0), Receiver)
+        threading.Thread(target=receiver.serve_forever, daemon=True).start()
+        self.addCleanup(receiver.server_close)
+        self.addCleanup(receiver.shutdown)
+        d = Deployment(BAUTA, webhook_url=f"http://127.0.0.1:{receiver.server_port}/told")
+        secret = os.urandom(32)
+        path = d.directory / "webhook-secret"
+        path.touch(0o600)
+        path.write_bytes(secret)
+        d.edge_options["webhook_secret"] = str(path)
+        with d:
+            self.assertEqual(d.ask("POST", "/v1/galleries", {"gallery": "g"})[0], 201)
+            self.assertEqual(d.enrol("g", "Arlecchino", photos("Arlecchino", 1, 2))[0], 201)
+            d.identify("g", SOURCE / "examples/refused/no_face.jpg")  # no decision
+            d.identify("g", photo("Arlecchino", 5), headers={"X-Request-Id": "known"})
+            d.identify("g", photo("Rosaura", 5))
+            for decision, subject in (("accepted", "Arlecchino"), ("rejected", None)):
+                body, signature = told.get(timeout=20)
+                notice = json.loads(body)
+                self.assertEqual((notice["decision"], notice["subject"]), (decision, subject))
+                self.assertEqual(set(notice), {"id", "time_s", "operation", "gallery", "decision", "subject", "request_id"})
+                seconds, digest = (part.split("=")[1] for part in signature.split(","))
+                expected = hmac.new(secret, seconds.encode() + b"." + body, "sha256").hexdigest()
+                self.assertTrue(hmac.compare_digest(digest, expected))
+                if decision == "accepted":
+                    self.assertEqual(notice["request_id"], "known")
+            self.assertTrue(told.empty())
+            webhooks = d.ask("GET", "/openapi.json")[1]["webhooks"]
+            self.assertIn("decision", webhooks)
+
+
+class Benches(unittest.TestCase):
+    def bench(self, *arguments):
+        done = subprocess.run([BAUTA, "--json", "bench", *arguments], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return json.loads(done.stdout)
+
+    def test_response_time_of_both_strategies_over_a_slow_line(self):
+        times = self.bench("response-time", "--registrants", "1,3", "--dim", "16", "--strategy", "both",
+                           "--delay-ms", "10")
+        self.assertEqual([(t["strategy"], t["registrants"]) for t in times],
+                         [(strategy, count) for strategy in ("packed", "round-robin") for count in (1, 3)])
+        for time_of in times:
+            self.assertGreater(time_of["rtt_s"], 0.02)
+
+    def test_load_and_overload(self):
+        load = self.bench("load", "--dim", "16", "--references", "10", "--clients", "2", "--seconds", "1", "--overload")
+        for phase in (load, load["overload"], load["recovery"]):
+            self.assertGreater(phase["rps"], 0)
+            self.assertEqual((phase["errors"], phase["rejected_without_retry_after"]), (0, 0))
+
+    def test_clusters(self):
+        rows = self.bench("clusters", "--references", "60", "--dim", "16", "--cluster-size", "20,60", "--visited", "1,3")
+        self.assertEqual([(r["cluster_size"], r["clusters"], r["clusters_visited"]) for r in rows],
+                         [(20, 3, 1), (20, 3, 3), (60, 1, 1)])
+        self.assertEqual([r["fnir_added"] for r in rows][1:], [0, 0])
 
 
 if __name__ == "__main__":
