@@ -143,6 +143,7 @@ class ShiftedSquare(nn.Module):
         shape = (1, PATCHES * channels, MAP_SIDE, MAP_SIDE)
         self.shift = nn.Parameter(torch.full(shape, INITIAL_SHIFT).contiguous(
             memory_format=torch.channels_last))
+        self.noise = SLOT_NOISE * SLOT_RANGE
         self.excess = None
 
     def forward(self, maps):
@@ -150,7 +151,10 @@ class ShiftedSquare(nn.Module):
         shift = self.shift
         if self.training:
             self.excess = range_excess(z[:4] + shift)
-            shift = shift + torch.randn_like(shift) * (SLOT_NOISE * SLOT_RANGE)
+            shift = shift + torch.randn_like(shift) * self.noise
+        return self.activate(z, shift)
+
+    def activate(self, z, shift):
         return _NoisySquare.apply(z, shift)
 
 

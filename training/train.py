@@ -105,8 +105,7 @@ class Run:
         self.teacher = torch.from_numpy(self.faces.teacher.astype(np.float32))
         self.labels = torch.from_numpy(self.faces.labels.astype(np.int64))
         self.weights = draw_weights(self.faces.labels[self.split.train])
-        self.network = models.PatchNetwork(
-            models.Shape(arguments.channels, arguments.convolutions))
+        self.network = self.make_network()
         self.average = copy.deepcopy(self.network)
         self.identity_loss = losses.IdentityLoss(losses.identity_centres(
             self.teacher, self.labels, len(self.faces.identities)))
@@ -115,6 +114,9 @@ class Run:
         self.step = 0
         if self._checkpoint.exists():
             self._load()
+
+    def make_network(self):
+        return models.PatchNetwork(models.Shape(self.arguments.channels, self.arguments.convolutions))
 
     @property
     def _checkpoint(self):

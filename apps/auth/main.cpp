@@ -4,6 +4,9 @@
 #include <cstdio>
 #include <exception>
 
+#include "base/file.h"
+#include "network/model_folder.h"
+#include "network/network.h"
 #include "services/auth/auth_server.h"
 #include "services/run/config.h"
 #include "services/run/observer.h"
@@ -15,8 +18,26 @@ namespace {
 
 using namespace bauta;
 
+// What is missing costs image mode, not the server.
+std::vector<Bytes> read_networks(const std::vector<std::string>& names) {
+  std::vector<Bytes> networks;
+  const auto read = [&](const std::string& name) -> Status {
+    BAUTA_TRY(const std::filesystem::path path, network::patchnet_file(name));
+    BAUTA_TRY(Bytes bytes, read_file(path, network::kMaxFileBytes));
+    networks.push_back(std::move(bytes));
+    return {};
+  };
+  for (const std::string& name : names)
+    if (const Status done = read(name); !done.ok())
+      fmt::print(stderr, "bauta-auth: no encrypted images for network {}: {}\n", name,
+                 done.error().message);
+  return networks;
+}
+
 Status serve(const char* file) {
   BAUTA_TRY(const run::Config config, run::read_config(file));
+  // Before the change of user, who may not be able to read them.
+  const std::vector<Bytes> networks = read_networks(config.auth.networks);
   BAUTA_CHECK(run::become_user(config.auth.user));
   transport::ClientOptions to_keys;
   to_keys.address = config.auth.key_service;
@@ -26,7 +47,9 @@ Status serve(const char* file) {
       config.auth.threads > 0 ? static_cast<size_t>(config.auth.threads) : available_processors();
   BAUTA_TRY(
       const std::unique_ptr<auth::AuthServer> auth,
-      auth::AuthServer::open(config.data / "auth", *keys, threads, auth::Admission::on_arrival));
+      auth::AuthServer::open(config.data / "auth", *keys, threads, auth::Admission::on_arrival,
+                             static_cast<size_t>(config.auth.image_requests)));
+  for (const Bytes& network : networks) BAUTA_CHECK(auth->add_network(network));
   BAUTA_TRY(const std::unique_ptr<run::Observer> observer,
             run::Observer::create("auth", config.log, config.auth.metrics_listen));
   BAUTA_TRY(const std::unique_ptr<transport::Server> server,

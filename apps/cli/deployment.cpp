@@ -115,7 +115,7 @@ Result<EdgeSettings> Deployment::settings_of(const std::string& gallery) const {
 // The edge and the authentication server get the network from the same file.
 Status Deployment::send_images(edge::Edge& edge, const EdgeSettings& settings,
                                const SecretBytes& seed) {
-  BAUTA_TRY(const fs::path path, face::patchnet_file(settings.engine));
+  BAUTA_TRY(const fs::path path, network::patchnet_file(settings.engine));
   BAUTA_TRY(const Bytes file, read_file(path, network::kMaxFileBytes));
   BAUTA_TRY(const network::Network network, network::parse_network(file));
   BAUTA_CHECK(auth_->add_network(file));

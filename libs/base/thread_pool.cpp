@@ -37,11 +37,11 @@ ThreadPool::~ThreadPool() {
 void ThreadPool::parallel_for(size_t count,
                               const std::function<void(size_t begin, size_t end)>& body) {
   if (count == 0) return;
-  if (workers_.empty() || count == 1 || inside_task) {
+  std::unique_lock call(calls_, std::defer_lock);
+  if (workers_.empty() || count == 1 || inside_task || !call.try_lock()) {
     body(0, count);
     return;
   }
-  std::lock_guard call(calls_);
   {
     std::lock_guard lock(mutex_);
     body_ = &body;

@@ -10,9 +10,8 @@
 
 namespace bauta {
 
-// parallel_for splits [0, count) into contiguous ranges that depend only on count and size(), so a
-// result written per index is the same whatever the scheduling. Calls from inside a task run
-// inline.
+// parallel_for splits [0, count) into contiguous ranges, so a result written per index is the same
+// whatever the scheduling. Calls from inside a task run inline.
 class ThreadPool {
  public:
   // threads >= 1; the calling thread is one of them, so ThreadPool(1) starts none.
@@ -24,7 +23,8 @@ class ThreadPool {
   size_t size() const { return workers_.size() + 1; }
 
   // Calls body(begin, end) on ranges that cover [0, count); returns when all are done. The body
-  // must not throw. Thread-safe: concurrent calls take turns.
+  // must not throw. Thread-safe: a call that finds the pool at work for another runs on its own
+  // thread alone, so that short work never waits for long work.
   void parallel_for(size_t count, const std::function<void(size_t begin, size_t end)>& body);
 
  private:

@@ -32,7 +32,7 @@ TEST(ThreadPool, NestedLoopsRunInline) {
   EXPECT_EQ(sum, 60u);
 }
 
-TEST(ThreadPool, ConcurrentCallersTakeTurns) {
+TEST(ThreadPool, ConcurrentCallersDoAllTheirWork) {
   ThreadPool pool(2);
   std::atomic<size_t> sum = 0;
   std::vector<std::thread> callers;
@@ -43,6 +43,23 @@ TEST(ThreadPool, ConcurrentCallersTakeTurns) {
     });
   for (std::thread& caller : callers) caller.join();
   EXPECT_EQ(sum, 4u * 100 * 16);
+}
+
+TEST(ThreadPool, ShortWorkDoesNotWaitForLongWork) {
+  ThreadPool pool(2);
+  std::atomic<bool> started = false, released = false;
+  std::thread busy([&] {
+    pool.parallel_for(2, [&](size_t, size_t) {
+      started = true;
+      while (!released) std::this_thread::yield();
+    });
+  });
+  while (!started) std::this_thread::yield();
+  size_t sum = 0;  // on this thread alone, so it needs no protection
+  pool.parallel_for(16, [&](size_t begin, size_t end) { sum += end - begin; });
+  EXPECT_EQ(sum, 16u);
+  released = true;
+  busy.join();
 }
 
 TEST(AvailableProcessors, IsAtLeastOne) {

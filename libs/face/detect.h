@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "face/image.h"
-#include "face/model_folder.h"
+#include "network/model_folder.h"
 
 namespace bauta::face {
 
@@ -71,6 +71,6 @@ Result<std::unique_ptr<Detector>> make_refined_detector(std::unique_ptr<Detector
 // looked up in the model folder), or the path of a YuNet model.
 Result<std::unique_ptr<Detector>> make_detector(
     std::string_view name_or_path,
-    const std::filesystem::path& model_folder = default_model_folder());
+    const std::filesystem::path& model_folder = network::default_model_folder());
 
 }  // namespace bauta::face

@@ -20,10 +20,10 @@ Digest contract_digest(const EmbeddingContract& contract) {
 Result<std::unique_ptr<Engine>> make_engine(std::string_view name_or_path,
                                             const std::filesystem::path& model_folder) {
   if (name_or_path == "classic") return make_classic_engine();
-  if (const auto network = patchnet_file(name_or_path, model_folder); network.ok())
-    return make_patchnet_engine(*network);
-  else if (network.error().code != ErrorCode::invalid_argument)
-    return network.error();
+  if (const auto file = network::patchnet_file(name_or_path, model_folder); file.ok())
+    return make_patchnet_engine(*file);
+  else if (file.error().code != ErrorCode::invalid_argument)
+    return file.error();
   if (!name_or_path.ends_with(".json"))
     return make_error(
         ErrorCode::invalid_argument,
@@ -31,15 +31,6 @@ Result<std::unique_ptr<Engine>> make_engine(std::string_view name_or_path,
         "description (.json) or of a patch network (.bnet).",
         name_or_path);
   return make_onnx_engine(name_or_path, model_folder);
-}
-
-Result<std::filesystem::path> patchnet_file(std::string_view name_or_path,
-                                            const std::filesystem::path& model_folder) {
-  if (name_or_path == "patchnet") return find_model_file("patchnet.bnet", {}, model_folder);
-  if (name_or_path.ends_with(".bnet")) return std::filesystem::path(name_or_path);
-  return make_error(ErrorCode::invalid_argument,
-                    "The engine '{}' is no patch network, so it does not run on encrypted images.",
-                    name_or_path);
 }
 
 Status normalise(Embedding& embedding) {

@@ -9,7 +9,7 @@
 
 #include "base/digest.h"
 #include "face/align.h"
-#include "face/model_folder.h"
+#include "network/model_folder.h"
 
 namespace bauta::face {
 
@@ -57,7 +57,7 @@ std::unique_ptr<Engine> make_classic_engine();
 // the weights are not those of the description.
 Result<std::unique_ptr<Engine>> make_onnx_engine(
     const std::filesystem::path& description,
-    const std::filesystem::path& model_folder = default_model_folder());
+    const std::filesystem::path& model_folder = network::default_model_folder());
 
 // A patch network (docs/formats/network.md), run in the clear; calls run in parallel. `extract`
 // also ends with `refused` for a picture that drives the network out of its declared range, as no
@@ -67,13 +67,7 @@ Result<std::unique_ptr<Engine>> make_patchnet_engine(const std::filesystem::path
 // "patchnet", "classic", or the path of a description (.json) or of a patch network (.bnet).
 Result<std::unique_ptr<Engine>> make_engine(
     std::string_view name_or_path,
-    const std::filesystem::path& model_folder = default_model_folder());
-
-// The file of the patch network that an engine's name or path means. Error invalid_argument: it
-// means another engine, which does not run on encrypted images.
-Result<std::filesystem::path> patchnet_file(
-    std::string_view name_or_path,
-    const std::filesystem::path& model_folder = default_model_folder());
+    const std::filesystem::path& model_folder = network::default_model_folder());
 
 // Scales to unit norm. Error internal: zero or not finite.
 Status normalise(Embedding& embedding);

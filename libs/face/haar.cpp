@@ -219,15 +219,16 @@ Result<std::unique_ptr<Detector>> make_detector(std::string_view name_or_path,
                                                 const std::filesystem::path& model_folder) {
   if (name_or_path == "haar") return make_haar_detector();
   if (name_or_path == "haar5") {
-    BAUTA_TRY(const auto landmarks,
-              find_model_file("landmarks.onnx", std::filesystem::current_path(), model_folder));
+    BAUTA_TRY(
+        const auto landmarks,
+        network::find_model_file("landmarks.onnx", std::filesystem::current_path(), model_folder));
     BAUTA_TRY(auto rough, make_haar_detector());
     return make_refined_detector(std::move(rough), landmarks);
   }
   const std::filesystem::path model =
       name_or_path == "yunet" ? "face_detection_yunet_2022mar.onnx" : name_or_path;
   BAUTA_TRY(const auto found,
-            find_model_file(model, std::filesystem::current_path(), model_folder));
+            network::find_model_file(model, std::filesystem::current_path(), model_folder));
   return make_yunet_detector(found);
 }
 

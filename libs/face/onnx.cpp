@@ -161,7 +161,8 @@ class OnnxEngine final : public Engine {
 Result<std::unique_ptr<Engine>> make_onnx_engine(const std::filesystem::path& path,
                                                  const std::filesystem::path& model_folder) {
   BAUTA_TRY(Description description, read_description(path));
-  BAUTA_TRY(const auto model, find_model_file(description.model, path.parent_path(), model_folder));
+  BAUTA_TRY(const auto model,
+            network::find_model_file(description.model, path.parent_path(), model_folder));
   BAUTA_TRY(const Bytes weights, read_file(model, kMaxModelBytes));
   const Digest digest = sha256(weights);
   if (description.model_sha256 && *description.model_sha256 != to_hex(digest))

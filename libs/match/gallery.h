@@ -18,7 +18,8 @@ inline constexpr uint64_t kMaxSlots = kMaxBlocks * kDegree;
 using ReadStoredReference = std::function<Result<StoredReference>(uint64_t slot)>;
 
 // A reference lies in a slot that the caller chooses and that it keeps for life: block slot / N,
-// coefficient slot % N. Not thread-safe.
+// coefficient slot % N. Not thread-safe, but after prepare(), and until the next change, searches
+// and comparisons may run side by side.
 //
 // A block is folded no wider than its highest slot needs (at least kMinFolding): m ciphertexts of
 // 128 KiB, m key switches per probe. An insertion beyond lays it out anew, from the originals.

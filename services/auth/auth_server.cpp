@@ -54,12 +54,13 @@ KeyFiles key_files(const fs::path& directory, const std::string& key_id, size_t 
 }  // namespace
 
 Result<std::unique_ptr<AuthServer>> AuthServer::open(const fs::path& directory, KeyService& keys,
-                                                     size_t threads, Admission admission) {
+                                                     size_t threads, Admission admission,
+                                                     size_t image_requests) {
   BAUTA_CHECK(create_directory(directory, 0700));
   BAUTA_CHECK(create_directory(directory / "keys", 0700));
   BAUTA_TRY(store::Catalogue catalogue, store::Catalogue::open(directory / "catalogue.sqlite"));
   std::unique_ptr<AuthServer> server(
-      new AuthServer(directory, std::move(catalogue), keys, threads, admission));
+      new AuthServer(directory, std::move(catalogue), keys, threads, admission, image_requests));
   BAUTA_CHECK(server->remove_deleted_galleries());
   server->find_due_galleries();
   server->background_ = std::thread([raw = server.get()] { raw->compact_in_background(); });
@@ -85,17 +86,17 @@ Status AuthServer::admit_edge(const std::string& key_id, const std::string& edge
 }
 
 Status AuthServer::revoke_edge(const std::string& edge_id) {
-  std::lock_guard lock(mutex_);
   BAUTA_CHECK(catalogue_.revoke_edge(edge_id));
   image_mode_.forget();
+  std::lock_guard lock(mutex_);
   loaded_.clear();  // and with them the switching keys in memory
   return {};
 }
 
 Status AuthServer::forget_key(const std::string& key_id) {
+  image_mode_.forget();
   std::lock_guard lock(mutex_);
   loaded_.clear();
-  image_mode_.forget();
   std::error_code failed;
   std::vector<fs::path> files;
   for (const auto& entry : fs::directory_iterator(directory_ / "keys", failed))
@@ -127,14 +128,12 @@ Result<std::shared_ptr<match::EvaluationKeys>> AuthServer::open_keys(
 }
 
 Status AuthServer::add_network(ByteView file) {
-  std::lock_guard lock(mutex_);
   return image_mode_.add_network(file);
 }
 
 // --- Galleries
 
 Result<v1::Gallery> AuthServer::create_gallery(const v1::CreateGalleryRequest& request) {
-  std::lock_guard lock(mutex_);
   BAUTA_CHECK(store::check_name("gallery", request.gallery()));
   BAUTA_TRY(const match::Parameters parameters,
             match::Parameters::create(request.contract().dimension()));
@@ -183,81 +182,106 @@ Result<v1::Gallery> AuthServer::describe(const store::Gallery& row) {
 }
 
 Result<v1::DeleteGalleryReply> AuthServer::delete_gallery(const v1::DeleteGalleryRequest& request) {
-  std::lock_guard lock(mutex_);
   BAUTA_CHECK(catalogue_.delete_gallery(request.gallery()));
-  loaded_.erase(request.gallery());
+  {
+    std::lock_guard lock(mutex_);
+    loaded_.erase(request.gallery());
+  }
   BAUTA_CHECK(remove_deleted_galleries());
   return v1::DeleteGalleryReply();
 }
 
-Result<AuthServer::Loaded*> AuthServer::find(const std::string& name) {
+Result<AuthServer::Loaded> AuthServer::find(const std::string& name) {
   BAUTA_TRY(const store::Gallery row, catalogue_.find_gallery(name));
-  std::unique_ptr<Loaded>& gallery = loaded_[name];
-  if (gallery == nullptr || gallery->row.id != row.id) {
-    auto fresh = std::make_unique<Loaded>();
-    BAUTA_TRY(fresh->contract, parse_contract(row.contract));
+  std::lock_guard lock(mutex_);
+  const auto known = loaded_.find(name);
+  if (known == loaded_.end() || known->second.row.id != row.id) {
+    Loaded fresh{.row = row, .contract = {}, .keys = {}, .references = {}};
+    BAUTA_TRY(fresh.contract, parse_contract(row.contract));
     BAUTA_TRY(const match::Parameters parameters, match::Parameters::create(row.dimension));
-    BAUTA_TRY(fresh->keys, open_keys(row.key_id, parameters));
-    gallery = std::move(fresh);
+    BAUTA_TRY(fresh.keys, open_keys(row.key_id, parameters));
+    fresh.references = std::make_shared<References>();
+    return loaded_[name] = std::move(fresh);
   }
-  gallery->row = row;
-  return gallery.get();
-}
-
-Result<AuthServer::Loaded*> AuthServer::find_for(const std::string& name,
-                                                 const v1::EmbeddingContract& contract,
-                                                 const std::string& edge_id) {
-  BAUTA_TRY(Loaded* const gallery, find(name));
-  BAUTA_CHECK(check_same_contract(gallery->contract, contract));
-  if (admission_ == Admission::on_arrival)
-    BAUTA_CHECK(admit_edge(gallery->row.key_id, edge_id, gallery->row.dimension));
-  BAUTA_TRY(const store::Edge edge, catalogue_.find_edge(gallery->row.key_id, edge_id));
-  BAUTA_CHECK(gallery->keys->add_edge(edge.switching_key));
+  Loaded gallery = known->second;
+  gallery.row = row;
   return gallery;
 }
 
-Status AuthServer::load_references(Loaded& gallery) {
-  if (gallery.references == nullptr) {
-    BAUTA_TRY(gallery.references,
+Result<AuthServer::Loaded> AuthServer::find_for(const std::string& name,
+                                                const v1::EmbeddingContract& contract,
+                                                const std::string& edge_id) {
+  BAUTA_TRY(Loaded gallery, find(name));
+  BAUTA_CHECK(check_same_contract(gallery.contract, contract));
+  if (admission_ == Admission::on_arrival)
+    BAUTA_CHECK(admit_edge(gallery.row.key_id, edge_id, gallery.row.dimension));
+  BAUTA_TRY(const store::Edge edge, catalogue_.find_edge(gallery.row.key_id, edge_id));
+  BAUTA_CHECK(gallery.keys->add_edge(edge.switching_key));
+  return gallery;
+}
+
+Status AuthServer::load_references(const Loaded& gallery) {
+  std::unique_ptr<LoadedGallery>& loaded = gallery.references->loaded;
+  if (loaded == nullptr) {
+    BAUTA_TRY(loaded,
               LoadedGallery::load(catalogue_, directory_, gallery.row, gallery.keys, threads_));
-    return {};
+  } else if (const Status followed = loaded->follow(gallery.row); !followed.ok()) {
+    loaded.reset();  // half loaded is worse than not loaded
+    return followed;
   }
-  const Status followed = gallery.references->follow(gallery.row);
-  if (!followed.ok()) gallery.references.reset();  // half loaded is worse than not loaded
-  return followed;
+  return loaded->references().prepare();
+}
+
+template <typename Use>
+Status AuthServer::with_references(const Loaded& gallery, Use use) {
+  References& references = *gallery.references;
+  {
+    std::shared_lock lock(references.mutex);
+    if (references.loaded != nullptr && !references.loaded->is_behind(gallery.row))
+      return use(*references.loaded);
+  }
+  std::unique_lock lock(references.mutex);
+  BAUTA_CHECK(load_references(gallery));
+  return use(*references.loaded);
 }
 
 // --- Enrolment and erasure
 
 Result<v1::EnrolReply> AuthServer::enrol(const v1::EnrolRequest& request) {
-  std::lock_guard lock(mutex_);
-  BAUTA_TRY(Loaded* const gallery,
+  BAUTA_TRY(const Loaded gallery,
             find_for(request.gallery(), request.contract(), request.edge_id()));
   std::vector<match::StoredReference> admitted;
   std::vector<Bytes> originals;
   for (const std::string& reference : request.references()) {
-    BAUTA_TRY(match::StoredReference stored, gallery->keys->admit_reference(as_bytes(reference)));
-    originals.push_back(match::serialize_stored_reference(gallery->keys->parameters(), stored));
+    BAUTA_TRY(match::StoredReference stored, gallery.keys->admit_reference(as_bytes(reference)));
+    originals.push_back(match::serialize_stored_reference(gallery.keys->parameters(), stored));
     admitted.push_back(std::move(stored));
   }
-  BAUTA_CHECK(admit_references(*gallery, request.edge_id(), admitted));
-  std::vector<match::StoredReference> from_images;
-  for (const std::string& image : request.images()) {
-    BAUTA_TRY(const Extracted extracted, extract(*gallery, request.edge_id(), as_bytes(image)));
-    from_images.push_back(extracted.extractor->reference(extracted.features, extracted.length));
-    originals.push_back(
-        match::serialize_stored_reference(gallery->keys->parameters(), from_images.back()));
-  }
-  BAUTA_CHECK(admit_references(*gallery, request.edge_id(), from_images, kImageTolerance));
+  BAUTA_CHECK(admit_references(gallery, request.edge_id(), admitted));
+  if (!request.images().empty()) BAUTA_CHECK(add_images(gallery, request, originals));
   BAUTA_TRY(const std::vector<store::Reference> references,
-            catalogue_.enrol(gallery->row, request.subject(), originals,
+            catalogue_.enrol(gallery.row, request.subject(), originals,
                              request.add() ? store::IfEnrolled::add : store::IfEnrolled::refuse));
-  if (gallery->row.generation + 1 - gallery->row.compacted >= kCompactAfterChanges)
+  if (gallery.row.generation + 1 - gallery.row.compacted >= kCompactAfterChanges)
     compact_soon(request.gallery());
   v1::EnrolReply reply;
   for (const store::Reference& reference : references)
     reply.add_reference_ids(std::to_string(reference.id));
   return reply;
+}
+
+Status AuthServer::add_images(const Loaded& gallery, const v1::EnrolRequest& request,
+                              std::vector<Bytes>& originals) {
+  BAUTA_TRY(const ImageMode::Use images, open_images(gallery, request.edge_id()));
+  std::vector<match::StoredReference> references;
+  for (const std::string& image : request.images()) {
+    BAUTA_TRY(const Extracted extracted,
+              extract(gallery, request.edge_id(), images.extractor(), as_bytes(image)));
+    references.push_back(images.extractor().reference(extracted.features, extracted.length));
+    originals.push_back(
+        match::serialize_stored_reference(gallery.keys->parameters(), references.back()));
+  }
+  return admit_references(gallery, request.edge_id(), references, kImageTolerance);
 }
 
 Status AuthServer::admit_references(const Loaded& gallery, const std::string& edge_id,
@@ -308,15 +332,19 @@ Result<double> AuthServer::measured_length(const Loaded& gallery, const std::str
   return reply.admitted(0).norm() * kMeasuringLength;
 }
 
+Result<ImageMode::Use> AuthServer::open_images(const Loaded& gallery, const std::string& edge_id) {
+  BAUTA_TRY(ImageMode::Use use, image_mode_.open(gallery.row.key_id, gallery.contract, edge_id));
+  BAUTA_CHECK(ckks::check_key_id("image key set", use.extractor().gallery_key_id(),
+                                 gallery.keys->key_id()));
+  return use;
+}
+
 Result<AuthServer::Extracted> AuthServer::extract(const Loaded& gallery, const std::string& edge_id,
+                                                  const circuits::FeatureExtractor& extractor,
                                                   ByteView image) {
-  BAUTA_TRY(const circuits::FeatureExtractor* const extractor,
-            image_mode_.open(gallery.row.key_id, gallery.contract, edge_id));
-  BAUTA_CHECK(
-      ckks::check_key_id("image key set", extractor->gallery_key_id(), gallery.keys->key_id()));
-  BAUTA_TRY(circuits::Features features, extractor->extract(image));
-  BAUTA_TRY(const double length, measured_length(gallery, edge_id, *extractor, features));
-  return Extracted{extractor, std::move(features), length};
+  BAUTA_TRY(circuits::Features features, extractor.extract(image));
+  BAUTA_TRY(const double length, measured_length(gallery, edge_id, extractor, features));
+  return Extracted{std::move(features), length};
 }
 
 template <typename Request>
@@ -324,9 +352,10 @@ Result<match::SwitchedProbe> AuthServer::probe_of(const Request& request, const 
                                                   v1::Timings& timings) {
   if (request.image().empty()) return gallery.keys->admit_probe(as_bytes(request.probe()));
   const auto start = Clock::now();
+  BAUTA_TRY(const ImageMode::Use images, open_images(gallery, request.edge_id()));
   BAUTA_TRY(const Extracted extracted,
-            extract(gallery, request.edge_id(), as_bytes(request.image())));
-  match::SwitchedProbe probe = extracted.extractor->probe(extracted.features, extracted.length);
+            extract(gallery, request.edge_id(), images.extractor(), as_bytes(request.image())));
+  match::SwitchedProbe probe = images.extractor().probe(extracted.features, extracted.length);
   timings.set_extract_us(microseconds_since(start));
   return probe;
 }
@@ -341,15 +370,10 @@ Result<v1::EraseReply> AuthServer::erase(const v1::EraseRequest& request) {
 }
 
 Status AuthServer::enrol_block(const v1::EnrolBlockRequest& request) {
-  store::Gallery row;
-  std::shared_ptr<match::EvaluationKeys> keys;
-  {
-    std::lock_guard lock(mutex_);
-    BAUTA_TRY(const Loaded* const gallery,
-              find_for(request.gallery(), request.contract(), request.edge_id()));
-    row = gallery->row;
-    keys = gallery->keys;
-  }
+  BAUTA_TRY(const Loaded gallery,
+            find_for(request.gallery(), request.contract(), request.edge_id()));
+  const store::Gallery& row = gallery.row;
+  const std::shared_ptr<match::EvaluationKeys>& keys = gallery.keys;
   const std::vector<std::string> subjects(request.subjects().begin(), request.subjects().end());
   const size_t width = keys->parameters().width();
   if (subjects.empty() || subjects.size() > match::kDegree ||
@@ -392,16 +416,16 @@ Status AuthServer::enrol_block(const v1::EnrolBlockRequest& request) {
 }
 
 Result<Footprint> AuthServer::measure(const std::string& name) {
-  std::lock_guard lock(mutex_);
-  BAUTA_TRY(Loaded* const gallery, find(name));
-  gallery->references.reset();
+  BAUTA_TRY(const Loaded gallery, find(name));
+  std::unique_lock lock(gallery.references->mutex);
+  std::unique_ptr<LoadedGallery>& loaded = gallery.references->loaded;
+  loaded.reset();
   const auto start = Clock::now();
-  BAUTA_CHECK(load_references(*gallery));
-  BAUTA_CHECK(gallery->references->references().prepare());
+  BAUTA_CHECK(load_references(gallery));
   Footprint footprint;
   footprint.load_ms = static_cast<double>(microseconds_since(start)) / 1000;
-  footprint.mapped_bytes = gallery->references->mapped_bytes();
-  footprint.tail_bytes = gallery->references->references().memory_bytes();
+  footprint.mapped_bytes = loaded->mapped_bytes();
+  footprint.tail_bytes = loaded->references().memory_bytes();
   BAUTA_TRY(footprint.catalogue_bytes, catalogue_.bytes_beside_originals());
   return footprint;
 }
@@ -481,16 +505,9 @@ Result<Compaction> AuthServer::repair(const std::string& name, const fs::path& b
 
 Result<Compaction> AuthServer::compact_with(const std::string& name,
                                             const CompactionOptions& options) {
-  store::Gallery row;
-  std::shared_ptr<match::EvaluationKeys> keys;
-  {
-    std::lock_guard lock(mutex_);
-    BAUTA_TRY(const Loaded* const gallery, find(name));
-    row = gallery->row;
-    keys = gallery->keys;
-  }
+  BAUTA_TRY(const Loaded gallery, find(name));
   BAUTA_TRY(const Compaction done,
-            auth::compact(catalogue_, directory_, row, *keys, threads_, options));
+            auth::compact(catalogue_, directory_, gallery.row, *gallery.keys, threads_, options));
   BAUTA_CHECK(catalogue_.finish_erasures());
   return done;
 }
@@ -511,11 +528,16 @@ Status AuthServer::remove_deleted_galleries() {
 
 // --- Recognition
 
-Status AuthServer::quarantine(Loaded& gallery, const match::ScoreMap& map,
+Status AuthServer::quarantine(const Loaded& gallery, const Found& found,
                               const v1::DecideReply& decided) {
+  if (decided.quarantined().empty()) return {};
+  std::unique_lock lock(gallery.references->mutex);
+  LoadedGallery* const loaded = gallery.references->loaded.get();
+  if (loaded == nullptr || loaded->generation() != found.generation) return {};
   for (const v1::Position& position : decided.quarantined()) {
-    BAUTA_TRY(const uint64_t slot, map.slot({position.block(), position.coefficient()}));
-    gallery.references->references().retire(slot);
+    BAUTA_TRY(const uint64_t slot,
+              found.search->map.slot({position.block(), position.coefficient()}));
+    loaded->references().retire(slot);
   }
   return {};
 }
@@ -553,67 +575,89 @@ Result<v1::DecideRequest> AuthServer::decide_request(const Loaded& gallery, cons
   return request;
 }
 
+Result<AuthServer::Found> AuthServer::search(const Loaded& gallery,
+                                             const match::SwitchedProbe& probe,
+                                             v1::Timings& timings) {
+  Found found;
+  const auto search_all = [&](LoadedGallery& loaded) -> Status {
+    const auto start = Clock::now();
+    found.complete = loaded.check_complete();
+    found.generation = loaded.generation();
+    if (loaded.references().references() == 0) return {};
+    BAUTA_TRY(found.search, loaded.references().search(probe));
+    timings.set_match_us(microseconds_since(start));
+    return {};
+  };
+  BAUTA_CHECK(with_references(gallery, search_all));
+  return found;
+}
+
 Result<v1::IdentifyReply> AuthServer::identify(const v1::IdentifyRequest& request) {
-  std::lock_guard lock(mutex_);
-  BAUTA_TRY(Loaded* const gallery,
+  BAUTA_TRY(const Loaded gallery,
             find_for(request.gallery(), request.contract(), request.edge_id()));
-  BAUTA_CHECK(load_references(*gallery));
-  match::Gallery& references = gallery->references->references();
-  BAUTA_CHECK(references.prepare());
   v1::IdentifyReply reply;
-  BAUTA_TRY(const match::SwitchedProbe probe,
-            probe_of(request, *gallery, *reply.mutable_timings()));
-  const auto start = Clock::now();
+  v1::Timings& timings = *reply.mutable_timings();
+  BAUTA_TRY(const match::SwitchedProbe probe, probe_of(request, gallery, timings));
   reply.set_decision(v1::DECISION_REJECTED);
-  if (references.references() > 0) {
-    BAUTA_TRY(const match::Search search, references.search(probe));
-    BAUTA_TRY(v1::DecideRequest decide, decide_request(*gallery, request, probe, search.request));
-    decide.set_threshold(gallery->contract.threshold_identify());
+  BAUTA_TRY(const Found found, search(gallery, probe, timings));
+  if (found.search) {
+    const auto start = Clock::now();
+    BAUTA_TRY(v1::DecideRequest decide,
+              decide_request(gallery, request, probe, found.search->request));
+    decide.set_threshold(gallery.contract.threshold_identify());
     decide.set_max_candidates(request.max_candidates());
-    reply.mutable_timings()->set_match_us(microseconds_since(start));
+    timings.set_match_us(timings.match_us() + microseconds_since(start));
     const auto sent = Clock::now();
     BAUTA_TRY(const v1::DecideReply decided, keys_.decide(decide));
-    reply.mutable_timings()->set_decide_us(microseconds_since(sent));
+    timings.set_decide_us(microseconds_since(sent));
     reply.set_decision(decided.decision());
-    BAUTA_CHECK(quarantine(*gallery, search.map, decided));
-    for (const v1::Position& position : decided.candidates()) {
-      BAUTA_TRY(const uint64_t slot, search.map.slot({position.block(), position.coefficient()}));
-      BAUTA_TRY(const std::string subject, name_of(*gallery, slot));
-      if (std::ranges::find(reply.candidates(), subject) == reply.candidates().end())
-        reply.add_candidates(subject);
-    }
-    if (decided.decision() == v1::DECISION_ACCEPTED || decided.has_evaluation_score()) {
-      BAUTA_TRY(const uint64_t slot, search.map.slot({decided.block(), decided.coefficient()}));
-      BAUTA_TRY(const std::string subject, name_of(*gallery, slot));
-      if (decided.decision() == v1::DECISION_ACCEPTED) reply.set_subject(subject);
-      if (decided.has_evaluation_score()) {
-        reply.set_evaluation_score(decided.evaluation_score());
-        reply.set_evaluation_candidate(subject);
-      }
-    }
+    BAUTA_CHECK(quarantine(gallery, found, decided));
+    BAUTA_CHECK(name_candidates(gallery, found, decided, reply));
   }
   // Nobody found is an answer only if everybody was compared.
-  const Status complete = gallery->references->check_complete();
-  if (reply.decision() == v1::DECISION_REJECTED && !complete.ok()) {
+  if (reply.decision() == v1::DECISION_REJECTED && !found.complete.ok()) {
     BAUTA_CHECK(
         audit(store::AuditEvent::identification, v1::DECISION_UNSPECIFIED, request.gallery(), ""));
-    return complete.error();
+    return found.complete.error();
   }
   BAUTA_CHECK(audit(store::AuditEvent::identification, reply.decision(), request.gallery(),
                     reply.subject()));
   return reply;
 }
 
-Result<std::string> AuthServer::name_of(const Loaded& gallery, uint64_t slot) {
-  const auto holder = catalogue_.find_holder(gallery.row, static_cast<uint32_t>(slot));
-  if (holder.ok() && holder->generation <= gallery.references->generation()) return holder->subject;
+Status AuthServer::name_candidates(const Loaded& gallery, const Found& found,
+                                   const v1::DecideReply& decided, v1::IdentifyReply& reply) {
+  const auto subject_at = [&](match::Position position) -> Result<std::string> {
+    BAUTA_TRY(const uint64_t slot, found.search->map.slot(position));
+    return name_of(gallery.row, found.generation, slot);
+  };
+  for (const v1::Position& position : decided.candidates()) {
+    BAUTA_TRY(const std::string subject, subject_at({position.block(), position.coefficient()}));
+    if (std::ranges::find(reply.candidates(), subject) == reply.candidates().end())
+      reply.add_candidates(subject);
+  }
+  if (decided.decision() != v1::DECISION_ACCEPTED && !decided.has_evaluation_score()) return {};
+  BAUTA_TRY(const std::string subject, subject_at({decided.block(), decided.coefficient()}));
+  if (decided.decision() == v1::DECISION_ACCEPTED) reply.set_subject(subject);
+  if (decided.has_evaluation_score()) {
+    reply.set_evaluation_score(decided.evaluation_score());
+    reply.set_evaluation_candidate(subject);
+  }
+  return {};
+}
+
+Result<std::string> AuthServer::name_of(const store::Gallery& gallery, uint64_t generation,
+                                        uint64_t slot) {
+  const auto holder = catalogue_.find_holder(gallery, static_cast<uint32_t>(slot));
+  if (holder.ok() && holder->generation <= generation) return holder->subject;
   if (!holder.ok() && holder.error().code != ErrorCode::not_found) return holder.error();
   return make_error(ErrorCode::busy,
                     "whoever was found in gallery {} was erased at the same moment; try again",
-                    gallery.row.name);
+                    gallery.name);
 }
 
-Result<match::ScoreRequest> AuthServer::compare(Loaded& gallery, const match::SwitchedProbe& probe,
+Result<match::ScoreRequest> AuthServer::compare(const Loaded& gallery,
+                                                const match::SwitchedProbe& probe,
                                                 const store::Subject& subject) {
   match::ScoreRequest scores{.key_id = gallery.keys->key_id(), .blocks = {}};
   const auto take = [&scores](match::Search&& search) {
@@ -634,28 +678,28 @@ Result<match::ScoreRequest> AuthServer::compare(Loaded& gallery, const match::Sw
     take(std::move(search));
   }
   if (in_bulk.empty()) return scores;
-  BAUTA_CHECK(load_references(gallery));
-  match::Gallery& references = gallery.references->references();
-  for (const uint64_t slot : in_bulk)
-    if (!references.contains(slot)) BAUTA_CHECK(gallery.references->check_complete());
-  BAUTA_TRY(match::Search search, references.compare(probe, in_bulk));
-  take(std::move(search));
+  const auto compare_bulk = [&](LoadedGallery& loaded) -> Status {
+    for (const uint64_t slot : in_bulk)
+      if (!loaded.references().contains(slot)) BAUTA_CHECK(loaded.check_complete());
+    BAUTA_TRY(match::Search search, loaded.references().compare(probe, in_bulk));
+    take(std::move(search));
+    return {};
+  };
+  BAUTA_CHECK(with_references(gallery, compare_bulk));
   return scores;
 }
 
 Result<v1::VerifyReply> AuthServer::verify(const v1::VerifyRequest& request) {
-  std::lock_guard lock(mutex_);
-  BAUTA_TRY(Loaded* const gallery,
+  BAUTA_TRY(const Loaded gallery,
             find_for(request.gallery(), request.contract(), request.edge_id()));
-  BAUTA_TRY(const store::Subject subject, catalogue_.find_subject(gallery->row, request.subject()));
+  BAUTA_TRY(const store::Subject subject, catalogue_.find_subject(gallery.row, request.subject()));
   v1::VerifyReply reply;
-  BAUTA_TRY(const match::SwitchedProbe probe,
-            probe_of(request, *gallery, *reply.mutable_timings()));
+  BAUTA_TRY(const match::SwitchedProbe probe, probe_of(request, gallery, *reply.mutable_timings()));
   const auto start = Clock::now();
-  BAUTA_TRY(const match::ScoreRequest scores, compare(*gallery, probe, subject));
-  BAUTA_TRY(v1::DecideRequest decide, decide_request(*gallery, request, probe, scores));
+  BAUTA_TRY(const match::ScoreRequest scores, compare(gallery, probe, subject));
+  BAUTA_TRY(v1::DecideRequest decide, decide_request(gallery, request, probe, scores));
   decide.set_verification(true);
-  decide.set_threshold(gallery->contract.threshold_verify());
+  decide.set_threshold(gallery.contract.threshold_verify());
   reply.mutable_timings()->set_match_us(microseconds_since(start));
   const auto sent = Clock::now();
   BAUTA_TRY(const v1::DecideReply decided, keys_.decide(decide));

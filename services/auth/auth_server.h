@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <set>
+#include <shared_mutex>
 #include <string>
 #include <thread>
 
@@ -42,7 +43,8 @@ class AuthServer final : public AuthService {
   // and segments/. `keys` must outlive the server. Errors: those of the catalogue.
   static Result<std::unique_ptr<AuthServer>> open(const std::filesystem::path& directory,
                                                   KeyService& keys, size_t threads = 1,
-                                                  Admission admission = Admission::explicitly);
+                                                  Admission admission = Admission::explicitly,
+                                                  size_t image_requests = kImageRequests);
 
   // Ends the compactions that are due, so that what was erased is gone from the files.
   ~AuthServer() override;
@@ -93,35 +95,52 @@ class AuthServer final : public AuthService {
   Result<Compaction> compact(const std::string& gallery);
 
  private:
-  // A gallery in use.
+  // The references of a gallery in use: searches side by side, changes alone.
+  struct References {
+    std::shared_mutex mutex;                // guards what follows
+    std::unique_ptr<LoadedGallery> loaded;  // null until somebody searches
+  };
+  // A gallery in use, as one request has it: its own copy of the row, the rest shared.
   struct Loaded {
     store::Gallery row;  // as last seen
     v1::EmbeddingContract contract;
     std::shared_ptr<match::EvaluationKeys> keys;
-    std::unique_ptr<LoadedGallery> references;  // null until somebody searches
+    std::shared_ptr<References> references;
   };
 
   AuthServer(std::filesystem::path directory, store::Catalogue catalogue, KeyService& keys,
-             size_t threads, Admission admission)
+             size_t threads, Admission admission, size_t image_requests)
       : directory_(std::move(directory)),
         catalogue_(std::move(catalogue)),
         keys_(keys),
         threads_(threads),
-        image_mode_(directory_, catalogue_, keys_, threads_),
+        image_mode_(directory_, catalogue_, keys_, threads_, image_requests),
         admission_(admission) {}
 
   // The gallery with its keys.
-  Result<Loaded*> find(const std::string& name);
+  Result<Loaded> find(const std::string& name);
   // As find(), and checks that the request's embeddings mean what the gallery's mean and that its
   // edge is admitted.
-  Result<Loaded*> find_for(const std::string& name, const v1::EmbeddingContract& contract,
-                           const std::string& edge_id);
-  // Its references, as the catalogue has them by now.
-  Status load_references(Loaded& gallery);
-  // Who holds a slot of the loaded state. Error busy: nobody, or somebody else, by now.
-  Result<std::string> name_of(const Loaded& gallery, uint64_t slot);
+  Result<Loaded> find_for(const std::string& name, const v1::EmbeddingContract& contract,
+                          const std::string& edge_id);
+  // Calls use(LoadedGallery&) -> Status while nobody changes the references, which are as the
+  // catalogue has had them when the row was read, or later.
+  template <typename Use>
+  Status with_references(const Loaded& gallery, Use use);
+  // Precondition: the references are locked for this thread alone.
+  Status load_references(const Loaded& gallery);
+  // What a search found, and in which state of the references.
+  struct Found {
+    std::optional<match::Search> search;  // nothing when nobody is enrolled
+    Status complete;                      // whether everybody was compared
+    uint64_t generation = 0;
+  };
+  Result<Found> search(const Loaded& gallery, const match::SwitchedProbe& probe,
+                       v1::Timings& timings);
+  // Who holds a slot in the state of a generation. Error busy: nobody, or somebody else, by now.
+  Result<std::string> name_of(const store::Gallery& gallery, uint64_t generation, uint64_t slot);
   // One score request for all references of a subject.
-  Result<match::ScoreRequest> compare(Loaded& gallery, const match::SwitchedProbe& probe,
+  Result<match::ScoreRequest> compare(const Loaded& gallery, const match::SwitchedProbe& probe,
                                       const store::Subject& subject);
   Result<std::shared_ptr<match::EvaluationKeys>> open_keys(const std::string& key_id,
                                                            const match::Parameters& parameters);
@@ -138,13 +157,18 @@ class AuthServer final : public AuthService {
   Result<double> measured_length(const Loaded& gallery, const std::string& edge_id,
                                  const circuits::FeatureExtractor& extractor,
                                  const circuits::Features& features);
+  // What images of the edge are extracted by. Errors: ImageMode::open's.
+  Result<ImageMode::Use> open_images(const Loaded& gallery, const std::string& edge_id);
   // The embedding in an encrypted image, and its length.
   struct Extracted {
-    const circuits::FeatureExtractor* extractor;
     circuits::Features features;
     double length;
   };
-  Result<Extracted> extract(const Loaded& gallery, const std::string& edge_id, ByteView image);
+  Result<Extracted> extract(const Loaded& gallery, const std::string& edge_id,
+                            const circuits::FeatureExtractor& extractor, ByteView image);
+  // Appends references made of the request's encrypted images, and has them admitted.
+  Status add_images(const Loaded& gallery, const v1::EnrolRequest& request,
+                    std::vector<Bytes>& originals);
   // The probe of an IdentifyRequest or a VerifyRequest, as a template or out of an image.
   template <typename Request>
   Result<match::SwitchedProbe> probe_of(const Request& request, const Loaded& gallery,
@@ -155,9 +179,13 @@ class AuthServer final : public AuthService {
                                            const match::SwitchedProbe& probe,
                                            const match::ScoreRequest& scores);
   // Takes the references whose scores were implausible out of the comparison, until the gallery is
-  // loaded again; the key service has them on record.
-  static Status quarantine(Loaded& gallery, const match::ScoreMap& map,
+  // loaded again; the key service has them on record. If the gallery has changed since the search,
+  // a later one will meet them again.
+  static Status quarantine(const Loaded& gallery, const Found& found,
                            const v1::DecideReply& decided);
+  // Puts into the reply whom the positions that the key service chose belong to.
+  Status name_candidates(const Loaded& gallery, const Found& found, const v1::DecideReply& decided,
+                         v1::IdentifyReply& reply);
   // Removes what is left of the segments of galleries that no longer exist.
   Status remove_deleted_galleries();
   Status audit(store::AuditEvent event, v1::Decision decision, const std::string& gallery,
@@ -175,8 +203,8 @@ class AuthServer final : public AuthService {
   ThreadPool threads_;
   ImageMode image_mode_;
   const Admission admission_;
-  std::mutex mutex_;  // guards loaded_ and what it points to
-  std::map<std::string, std::unique_ptr<Loaded>> loaded_;
+  std::mutex mutex_;  // guards loaded_; not held while a request is at work
+  std::map<std::string, Loaded> loaded_;
 
   std::mutex due_mutex_;  // guards what follows
   std::condition_variable due_changed_;

@@ -10,7 +10,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kKeysAtOnce = 8;
-constexpr size_t kMaxLevels = 32;
+// In memory, some 1.6 GB each; those that were not used for longest make room.
+constexpr size_t kMaxKeySets = 4;
 
 // Under which key the catalogue has an edge's key-switching key for images.
 std::string image_key_name(const std::string& key_id, size_t levels) {
@@ -40,24 +41,64 @@ Status ImageMode::add_network(ByteView file) {
   return write_file_atomically(network_path(network.digest), file);
 }
 
-Result<const circuits::FeatureExtractor*> ImageMode::open(const std::string& key_id,
-                                                          const v1::EmbeddingContract& contract,
-                                                          const std::string& edge_id) {
-  auto found = loaded_.find({key_id, contract.model_digest()});
-  if (found == loaded_.end()) {
-    BAUTA_TRY(Loaded fresh, load(key_id, contract));
-    found = loaded_.emplace(std::pair(key_id, contract.model_digest()), std::move(fresh)).first;
+// --- Those at hand
+
+Result<ImageMode::Use> ImageMode::open(const std::string& key_id,
+                                       const v1::EmbeddingContract& contract,
+                                       const std::string& edge_id) {
+  Use use(requests_);
+  if (requests_ > max_requests_)
+    return make_error(ErrorCode::busy, "{} encrypted images are at work already; try again",
+                      max_requests_);
+  const Name name(key_id, contract.model_digest());
+  bool knows_edge = false;
+  use.extractor_ = find(name, edge_id, knows_edge);
+  if (knows_edge) return use;
+
+  const std::lock_guard preparing(preparing_);
+  std::shared_ptr<circuits::FeatureExtractor> extractor = find(name, edge_id, knows_edge);
+  if (extractor == nullptr) {
+    make_room();
+    BAUTA_TRY(extractor, load(key_id, contract));
   }
-  Loaded& loaded = found->second;
-  if (!loaded.edges.contains(edge_id)) {
-    BAUTA_CHECK(add_edge(key_id, edge_id, *loaded.extractor));
-    loaded.edges.insert(edge_id);
-  }
-  return loaded.extractor.get();
+  if (!knows_edge) BAUTA_CHECK(add_edge(key_id, edge_id, *extractor));
+  use.extractor_ = extractor;
+  const std::lock_guard lock(mutex_);
+  Loaded& loaded = loaded_[name];
+  loaded.extractor = std::move(extractor);
+  loaded.edges.insert(edge_id);
+  loaded.last_use = ++uses_;
+  return use;
 }
 
-Result<ImageMode::Loaded> ImageMode::load(const std::string& key_id,
-                                          const v1::EmbeddingContract& contract) {
+std::shared_ptr<circuits::FeatureExtractor> ImageMode::find(const Name& name,
+                                                            const std::string& edge_id,
+                                                            bool& knows_edge) {
+  const std::lock_guard lock(mutex_);
+  const auto found = loaded_.find(name);
+  if (found == loaded_.end()) return nullptr;
+  found->second.last_use = ++uses_;
+  knows_edge = found->second.edges.contains(edge_id);
+  return found->second.extractor;
+}
+
+void ImageMode::make_room() {
+  const std::lock_guard lock(mutex_);
+  while (loaded_.size() >= kMaxKeySets)
+    loaded_.erase(std::ranges::min_element(
+        loaded_, {}, [](const auto& entry) { return entry.second.last_use; }));
+}
+
+void ImageMode::forget() {
+  const std::lock_guard preparing(preparing_);
+  const std::lock_guard lock(mutex_);
+  loaded_.clear();
+}
+
+// --- From the key service and from files
+
+Result<std::shared_ptr<circuits::FeatureExtractor>> ImageMode::load(
+    const std::string& key_id, const v1::EmbeddingContract& contract) {
   Digest digest{};
   std::error_code ignored;
   if (contract.model_digest().size() == digest.size())
@@ -71,10 +112,18 @@ Result<ImageMode::Loaded> ImageMode::load(const std::string& key_id,
   BAUTA_TRY(const circuits::Plan plan, circuits::make_plan(network));
   const fs::path file = directory_ / "keys" /
                         fmt::format("{}-{}.images", key_id, to_hex(ByteView(plan.digest).first(8)));
-  if (!fs::exists(file, ignored)) BAUTA_CHECK(fetch_keys(key_id, plan, file));
-  Loaded loaded;
-  BAUTA_TRY(loaded.extractor, circuits::FeatureExtractor::open(plan, network, file, &threads_));
-  return loaded;
+  const auto open_file = [&] {
+    return circuits::FeatureExtractor::open(plan, network, file, &threads_);
+  };
+  Result<std::unique_ptr<circuits::FeatureExtractor>> extractor = open_file();
+  // Missing, or damaged on the disk: there are more where they came from.
+  if (!extractor.ok() && (extractor.error().code == ErrorCode::not_found ||
+                          extractor.error().code == ErrorCode::corrupt)) {
+    BAUTA_CHECK(fetch_keys(key_id, plan, file));
+    extractor = open_file();
+  }
+  if (!extractor.ok()) return extractor.error();
+  return std::shared_ptr<circuits::FeatureExtractor>(std::move(*extractor));
 }
 
 Status ImageMode::fetch_keys(const std::string& key_id, const circuits::Plan& plan,

@@ -21,8 +21,8 @@ Result<std::unique_ptr<LoadedGallery>> LoadedGallery::load(
 }
 
 Status LoadedGallery::follow(const store::Gallery& now) {
-  if (now.segments_version != segments_version_) BAUTA_CHECK(map_segments());
-  if (now.generation == generation_) return {};
+  if (now.segments_version > segments_version_) BAUTA_CHECK(map_segments());
+  if (now.generation <= generation_) return {};
   // As wide as needed from the start, rather than laid out anew at every doubling.
   BAUTA_TRY(const uint32_t end, catalogue_.end_of_positions(gallery_));
   references_->reserve(end);

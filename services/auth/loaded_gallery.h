@@ -19,6 +19,10 @@ class LoadedGallery {
       const store::Gallery& gallery, std::shared_ptr<const match::EvaluationKeys> keys,
       ThreadPool& threads);
 
+  // Whether there have been changes up to this state of the catalogue that are not loaded.
+  bool is_behind(const store::Gallery& now) const {
+    return now.segments_version > segments_version_ || now.generation > generation_;
+  }
   // Brings it up to the catalogue. After an error it is to be loaded anew.
   Status follow(const store::Gallery& now);
 

@@ -1,6 +1,8 @@
 #include "services/rest/desk.h"
 
 #include "base/file.h"
+#include "network/model_folder.h"
+#include "network/network.h"
 
 namespace bauta::rest {
 namespace {
@@ -94,10 +96,10 @@ Status Desk::check_servers() {
 
 // --- Edges
 
-Result<std::unique_ptr<edge::Edge>> Desk::take_edge(const std::string& key_id) {
+Result<std::unique_ptr<edge::Edge>> Desk::take_edge(const EdgeName& name) {
   {
     std::lock_guard lock(mutex_);
-    auto& idle = idle_[key_id];
+    auto& idle = idle_[name];
     if (!idle.empty()) {
       std::unique_ptr<edge::Edge> edge = std::move(idle.back());
       idle.pop_back();
@@ -106,13 +108,24 @@ Result<std::unique_ptr<edge::Edge>> Desk::take_edge(const std::string& key_id) {
   }
   BAUTA_TRY(std::unique_ptr<face::Engine> engine, face::make_engine(options_.engine));
   BAUTA_TRY(std::unique_ptr<face::Detector> detector, face::make_detector(options_.detector));
+  const auto& [key_id, mode] = name;
   BAUTA_TRY(const SecretBytes seed, seed_of(key_id));
-  return edge::Edge::create(options_.edge_id, seed, std::move(engine), std::move(detector), auth_);
+  BAUTA_TRY(
+      std::unique_ptr<edge::Edge> edge,
+      edge::Edge::create(options_.edge_id, seed, std::move(engine), std::move(detector), auth_));
+  if (mode == Mode::image) BAUTA_CHECK(send_images(*edge, seed));
+  return edge;
 }
 
-void Desk::give_back(const std::string& key_id, std::unique_ptr<edge::Edge> edge) {
+Status Desk::send_images(edge::Edge& edge, const SecretBytes& seed) const {
+  BAUTA_TRY(const std::filesystem::path file, network::patchnet_file(options_.engine));
+  BAUTA_TRY(const network::Network network, network::read_network(file));
+  return edge.send_images(network, seed);
+}
+
+void Desk::give_back(const EdgeName& name, std::unique_ptr<edge::Edge> edge) {
   std::lock_guard lock(mutex_);
-  idle_[key_id].push_back(std::move(edge));
+  idle_[name].push_back(std::move(edge));
 }
 
 Result<SecretBytes> Desk::seed_of(const std::string& key_id) {

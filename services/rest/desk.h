@@ -14,6 +14,9 @@
 
 namespace bauta::rest {
 
+// What leaves the edge, encrypted: a face's features, or its image.
+enum class Mode { face_template, image };
+
 struct DeskOptions {
   std::string edge_id, tenant, engine, detector;
   std::filesystem::path directory;  // of this edge's own keys, mode 0700
@@ -34,17 +37,18 @@ class Desk {
   // Also forgets what is remembered of the gallery.
   Status delete_gallery(const std::string& gallery);
 
-  // Calls work(edge) -> Result<T> with an edge that encrypts for the gallery's key. Error busy at
-  // once when too many wait already.
+  // Calls work(edge) -> Result<T> with an edge that encrypts for the gallery's key. Errors: busy at
+  // once when too many wait already; invalid_argument, the engine is none for image mode.
   template <typename Work>
-  auto with_edge(const std::string& gallery, Work work)
+  auto with_edge(const std::string& gallery, Work work, Mode mode = Mode::face_template)
       -> decltype(work(std::declval<edge::Edge&>())) {
     const Turn turn(*this);
     if (!turn.admitted) return busy();
     BAUTA_TRY(const std::string key_id, key_of(gallery));
-    BAUTA_TRY(std::unique_ptr<edge::Edge> edge, take_edge(key_id));
+    const EdgeName name(key_id, mode);
+    BAUTA_TRY(std::unique_ptr<edge::Edge> edge, take_edge(name));
     auto result = work(*edge);
-    give_back(key_id, std::move(edge));
+    give_back(name, std::move(edge));
     if (!result.ok()) forget(gallery);
     return result;
   }
@@ -72,8 +76,10 @@ class Desk {
   static Error busy();
   Result<std::string> key_of(const std::string& gallery);
   void forget(const std::string& gallery);
-  Result<std::unique_ptr<edge::Edge>> take_edge(const std::string& key_id);
-  void give_back(const std::string& key_id, std::unique_ptr<edge::Edge> edge);
+  using EdgeName = std::pair<std::string, Mode>;  // the id of the key it encrypts for
+  Result<std::unique_ptr<edge::Edge>> take_edge(const EdgeName& name);
+  Status send_images(edge::Edge& edge, const SecretBytes& seed) const;
+  void give_back(const EdgeName& name, std::unique_ptr<edge::Edge> edge);
   // This edge's seed for the key: from its file, or delivered by the key service and then filed.
   Result<SecretBytes> seed_of(const std::string& key_id);
 
@@ -85,8 +91,8 @@ class Desk {
   std::mutex mutex_;  // guards all below
   std::condition_variable freed_;
   size_t working_ = 0, waiting_ = 0;
-  std::map<std::string, std::string> key_ids_;                            // by gallery
-  std::map<std::string, std::vector<std::unique_ptr<edge::Edge>>> idle_;  // by key id
+  std::map<std::string, std::string> key_ids_;  // by gallery
+  std::map<EdgeName, std::vector<std::unique_ptr<edge::Edge>>> idle_;
   std::vector<std::unique_ptr<face::Detector>> idle_detectors_;
   std::mutex delivery_;  // of this edge's keys
 };

@@ -116,6 +116,8 @@ Result<Fields> read_json(const std::string& text) {
       BAUTA_CHECK(take_text(name, value, fields.gallery));
     } else if (name == "subject") {
       BAUTA_CHECK(take_text(name, value, fields.subject));
+    } else if (name == "mode") {
+      BAUTA_CHECK(take_text(name, value, fields.mode));
     } else if (name == "image" || name == "images") {
       BAUTA_CHECK(take_images(name, value, fields.images));
     } else {
@@ -132,6 +134,8 @@ Result<Fields> read_parts(const std::vector<Body::Part>& parts) {
       fields.gallery = part.content;
     } else if (part.name == "subject") {
       fields.subject = part.content;
+    } else if (part.name == "mode") {
+      fields.mode = part.content;
     } else if (part.name == "image" || part.name == "images") {
       fields.images.emplace_back(part.content.begin(), part.content.end());
     } else {
@@ -156,7 +160,13 @@ Result<Fields> read_fields(const Operation& operation, const Head& head, const B
   if (fields.subject.empty() == needs_subject)
     return make_error(ErrorCode::invalid_argument, "the field 'subject' {}",
                       needs_subject ? "is missing" : "does not belong here");
-  const size_t most = needs_gallery ? 0 : operation.body == BodyKind::image ? 1 : max_images;
+  const bool has_mode = !needs_gallery && operation.body != BodyKind::image;
+  if (!fields.mode.empty() &&
+      (!has_mode || (fields.mode != kTemplateMode && fields.mode != kImageMode)))
+    return make_error(ErrorCode::invalid_argument, "the field 'mode' {}",
+                      has_mode ? "should be template or image" : "does not belong here");
+  const bool one_image = operation.body == BodyKind::probe || operation.body == BodyKind::image;
+  const size_t most = needs_gallery ? 0 : one_image ? 1 : max_images;
   if (fields.images.size() > most || (most > 0 && fields.images.empty()))
     return make_error(ErrorCode::invalid_argument, "{} images were sent; {} wanted",
                       fields.images.size(),

@@ -55,12 +55,13 @@ Json schemas() {
                {"refused", list_of(object({{"image", count("Which of the images, from 0")},
                                            {"reason", reason}}))}})},
       {"Erasure", object({{"subject", text("Its name")}, {"references", count("Erased")}})},
-      {"Timings", object({{"detect_align", number("Milliseconds: decoding, detection, alignment")},
-                          {"extract", number("Milliseconds: extraction of features")},
-                          {"encrypt", number("Milliseconds: encryption of features")},
-                          {"match", number("Milliseconds: derivation of distances on ciphertexts")},
-                          {"decide", number("Milliseconds: procurement of the minimum")},
-                          {"total", number("Milliseconds: all of it at the edge")}})},
+      {"Timings",
+       object({{"detect_align", number("Milliseconds: decoding, detection, alignment")},
+               {"extract", number("Milliseconds: extraction of features, wherever")},
+               {"encrypt", number("Milliseconds: encryption of features, or of the image")},
+               {"match", number("Milliseconds: derivation of distances on ciphertexts")},
+               {"decide", number("Milliseconds: procurement of the minimum")},
+               {"total", number("Milliseconds: all of it at the edge")}})},
       {"Identification",
        object({{"decision", decision()},
                {"subject", {{"type", {"string", "null"}}, {"description", "When accepted"}}},
@@ -107,10 +108,18 @@ Json request_body(BodyKind kind) {
     Json properties = Json::object();
     if (kind == BodyKind::gallery) properties["gallery"] = text("Name of the new gallery");
     if (kind == BodyKind::subject_images) properties["subject"] = text("Name of the new subject");
-    if (kind == BodyKind::image) properties["image"] = image;
+    if (kind == BodyKind::probe || kind == BodyKind::image) properties["image"] = image;
     if (kind == BodyKind::images || kind == BodyKind::subject_images)
       properties["images"] = {{"type", "array"}, {"items", image}, {"minItems", 1}};
     Json schema = object(properties);
+    if (kind != BodyKind::gallery && kind != BodyKind::image)
+      schema["properties"]["mode"] = {
+          {"type", "string"},
+          {"enum", {kTemplateMode, kImageMode}},
+          {"default", kTemplateMode},
+          {"description",
+           "What leaves the edge: the encrypted features (template), or the encrypted image, whose "
+           "features the authentication server extracts unseen (image)"}};
     schema["additionalProperties"] = false;
     return schema;
   };
@@ -213,7 +222,7 @@ Json document() {
             {"version", BAUTA_VERSION},
             {"license", {{"name", "Apache-2.0"}, {"identifier", "Apache-2.0"}}},
             {"description",
-             "Face recognition on encrypted templates. Images are forgotten once "
+             "Face recognition on encrypted templates and images. Images are forgotten once "
              "they are encrypted."}}},
           {"security", {{{"key", Json::array()}}}},
           {"paths", paths},

@@ -26,10 +26,10 @@ constexpr std::array kOperations{
               "Erasure", &Handlers::erase},
     Operation{"POST", "/v1/galleries/{gallery}/identify", "identify",
               "Find out who of the gallery is in the image (1:N)", Access::recognise,
-              BodyKind::image, false, 200, "Identification", &Handlers::identify},
+              BodyKind::probe, false, 200, "Identification", &Handlers::identify},
     Operation{"POST", "/v1/galleries/{gallery}/subjects/{subject}/verify", "verify",
               "Decide whether the image shows the subject (1:1)", Access::recognise,
-              BodyKind::image, false, 200, "Verification", &Handlers::verify},
+              BodyKind::probe, false, 200, "Verification", &Handlers::verify},
     Operation{"POST", "/v1/detect", "detect", "Find the face in an image and judge its quality",
               Access::recognise, BodyKind::image, false, 200, "Detection", &Handlers::detect},
     Operation{"GET", "/v1/health/live", "live", "The process is alive", Access::anyone,
@@ -104,17 +104,23 @@ Result<Response> Handlers::delete_gallery() const {
 
 // --- Subjects
 
+Mode Handlers::mode() const {
+  return fields.mode == kImageMode ? Mode::image : Mode::face_template;
+}
+
 Result<Response> Handlers::enrol() const {
-  BAUTA_TRY(const edge::Enrolment enrolment, api.desk_.with_edge(names[0], [&](edge::Edge& edge) {
+  const auto ask = [&](edge::Edge& edge) {
     return edge.enroll(names[0], fields.subject, fields.images, false);
-  }));
+  };
+  BAUTA_TRY(const edge::Enrolment enrolment, api.desk_.with_edge(names[0], ask, mode()));
   return to_response(head, fields.subject, enrolment);
 }
 
 Result<Response> Handlers::add_references() const {
-  BAUTA_TRY(const edge::Enrolment enrolment, api.desk_.with_edge(names[0], [&](edge::Edge& edge) {
+  const auto ask = [&](edge::Edge& edge) {
     return edge.enroll(names[0], names[1], fields.images, true);
-  }));
+  };
+  BAUTA_TRY(const edge::Enrolment enrolment, api.desk_.with_edge(names[0], ask, mode()));
   return to_response(head, names[1], enrolment);
 }
 
@@ -136,19 +142,17 @@ void Handlers::tell(const char* operation, const edge::Recognition& recognition,
 }
 
 Result<Response> Handlers::identify() const {
-  BAUTA_TRY(const edge::Recognition recognition,
-            api.desk_.with_edge(names[0], [&](edge::Edge& edge) {
-              return edge.identify(names[0], fields.images[0]);
-            }));
+  const auto ask = [&](edge::Edge& edge) { return edge.identify(names[0], fields.images[0]); };
+  BAUTA_TRY(const edge::Recognition recognition, api.desk_.with_edge(names[0], ask, mode()));
   tell("identify", recognition, recognition.subject);
   return json(200, to_json(recognition));
 }
 
 Result<Response> Handlers::verify() const {
-  BAUTA_TRY(const edge::Recognition recognition,
-            api.desk_.with_edge(names[0], [&](edge::Edge& edge) {
-              return edge.verify(names[0], names[1], fields.images[0]);
-            }));
+  const auto ask = [&](edge::Edge& edge) {
+    return edge.verify(names[0], names[1], fields.images[0]);
+  };
+  BAUTA_TRY(const edge::Recognition recognition, api.desk_.with_edge(names[0], ask, mode()));
   tell("verify", recognition, names[1]);
   Json answer = to_json(recognition);
   answer.erase("subject");

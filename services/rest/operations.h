@@ -8,6 +8,10 @@
 
 namespace bauta::rest {
 
+// Values of the field `mode`; the first is meant when there is none.
+inline constexpr const char* kTemplateMode = "template";
+inline constexpr const char* kImageMode = "image";
+
 // What a body brings, in either form. The images are wiped at the end.
 struct Fields {
   Fields() = default;
@@ -17,7 +21,7 @@ struct Fields {
     for (Bytes& image : images) wipe(image);
   }
 
-  std::string gallery, subject;
+  std::string gallery, subject, mode;
   std::vector<Bytes> images;
 };
 
@@ -27,6 +31,7 @@ struct Handlers {
   const std::vector<std::string>& names;
   const Fields& fields;
 
+  Mode mode() const;
   Result<Response> list_galleries() const;
   Result<Response> create_gallery() const;
   Result<Response> get_gallery() const;
@@ -49,7 +54,8 @@ struct Handlers {
             const std::string& subject) const;
 };
 
-enum class BodyKind { none, gallery, subject_images, images, image };
+// With subject_images, images and probe a mode may be said; image is looked at by the edge alone.
+enum class BodyKind { none, gallery, subject_images, images, probe, image };
 
 struct Operation {
   const char* method;

@@ -74,6 +74,10 @@ std::vector<Option> options_of(Config& c) {
       {"auth", "key_service", Address{&c.auth.key_service}, "Where the key service is."},
       {"auth", "threads", Number{&c.auth.threads, 0, 1024},
        "Threads of a search; 0: one for each processor."},
+      {"auth", "networks", &c.auth.networks,
+       "Networks that run on encrypted images: patchnet, or .bnet files. Empty: no image mode."},
+      {"auth", "image_requests", Number{&c.auth.image_requests, 1, 256},
+       "Requests with encrypted images at a time; more are answered as busy."},
 
       {"edge", "listen", Address{&c.edge.listen}, "Where devices reach the edge (HTTPS)."},
       {"edge", "id", &c.edge.id, "The name of this edge, as in its certificate."},

@@ -34,6 +34,8 @@ struct AuthConfig {
   std::string metrics_listen;
   std::string key_service = "127.0.0.1:7443";
   int64_t threads = 0;
+  std::vector<std::string> networks{"patchnet"};
+  int64_t image_requests = 4;
 };
 
 struct EdgeConfig {

@@ -86,6 +86,10 @@ class Recognition(unittest.TestCase):
                 ("POST", "/v1/galleries/g/identify", {}, 400), ("POST", "/v1/galleries/g/identify", {"image": "*"}, 400),
                 ("POST", "/v1/galleries/g/identify", {"image": [image, image]}, 400),
                 ("POST", "/v1/galleries/g/identify", {"image": image, "x": 1}, 400),
+                ("POST", "/v1/galleries/g/identify", {"image": image, "mode": "x"}, 400),
+                ("POST", "/v1/galleries/g/identify", {"image": image, "mode": 1}, 400),
+                ("POST", "/v1/galleries", {"gallery": "h", "mode": "image"}, 400),
+                ("POST", "/v1/detect", {"image": image, "mode": "image"}, 400),
                 ("POST", "/v1/galleries/g/subjects/nobody/verify", {"image": image}, 404),
                 ("POST", "/v1/galleries/g/subjects", {"subject": "s", "images": [image] * 17}, 400),
                 ("DELETE", "/v1/galleries/g/subjects/nobody", None, 404)):
@@ -117,6 +121,42 @@ class Recognition(unittest.TestCase):
         self.assertRegex(metrics, r'bauta_requests_total{[^}]*operation="POST /v1/galleries/{gallery}/identify"[^}]*} \d')
         self.assertIn("bauta_request_seconds_bucket", metrics)
         self.assertNotIn("Rosaura", metrics)
+
+    def test_image_mode_is_answered_as_template_mode_and_survives_a_restart(self):
+        def identify(person, mode):
+            body, headers = multipart([("image", photo(person, 5).read_bytes()), ("mode", mode)])
+            return self.d.ask("POST", "/v1/galleries/masks/identify", body, headers=headers)
+        self.assertEqual(self.d.ask("POST", "/v1/galleries", {"gallery": "masks"})[0], 201)
+        for person, mode in (("Arlecchino", b"image"), ("Brighella", b"template")):
+            body, headers = multipart([("subject", person.encode()), ("images", photo(person, 1).read_bytes()), ("mode", mode)])
+            status, answer, _ = self.d.ask("POST", "/v1/galleries/masks/subjects", body, headers=headers)
+            self.assertEqual((status, len(answer.get("references", []))), (201, 1), answer)
+        keys = sorted((self.d.data / "auth/keys").glob("*.images"))
+        self.assertEqual(len(keys), 1)
+        written = keys[0].stat().st_mtime_ns
+        for restarted in (False, True):
+            if restarted:
+                before = self.d.pid("auth")
+                self.d.kill("auth")
+                while self.d.pid("auth") in (None, before) or self.d.ask_quietly("GET", "/v1/health/ready") != 200:
+                    time.sleep(0.1)
+            for person in ("Arlecchino", "Brighella", "Rosaura"):
+                status, answer, _ = identify(person, b"image")
+                known = person != "Rosaura"
+                self.assertEqual((status, answer.get("subject")), (200, person if known else None), answer)
+                self.assertEqual(answer["decision"], "accepted" if known else "rejected")
+        self.assertEqual(identify("Arlecchino", b"template")[1]["subject"], "Arlecchino")
+        self.assertEqual(keys[0].stat().st_mtime_ns, written)  # found again, not made anew
+        verified = self.d.ask("POST", "/v1/galleries/masks/subjects/Brighella/verify",
+                              {"image": encoded(photo("Brighella", 4)), "mode": "image"})
+        self.assertEqual((verified[0], verified[1]["decision"]), (200, "accepted"))
+        # Keys damaged on the disk are replaced.
+        keys[0].write_bytes(b"damaged")
+        self.d.kill("auth")
+        deadline = time.time() + 30
+        while (answer := identify("Brighella", b"image"))[0] != 200 and time.time() < deadline:
+            time.sleep(0.2)
+        self.assertEqual(answer[1].get("subject"), "Brighella", answer)
 
     def test_a_busy_port_is_named(self):
         other = Deployment(BAUTA)

@@ -1,5 +1,8 @@
 // Image mode through all parties: the edge encrypts the image, the authentication server extracts
 // the features, and templates of either mode match those of the other.
+#include <atomic>
+#include <thread>
+
 #include "base/file.h"
 #include "circuits/image_ciphertext.h"
 #include "network/evaluation.h"
@@ -21,6 +24,45 @@ Bytes photo(const std::string& person, int number) {
   return std::move(*bytes);
 }
 
+// Hands every question on, but the one that ends the evaluation of an image only when told to.
+class HesitantKeyService final : public KeyService {
+ public:
+  explicit HesitantKeyService(KeyService& keys) : keys_(keys) {}
+
+  Result<v1::EvaluationKeys> get_evaluation_keys(
+      const v1::GetEvaluationKeysRequest& request) override {
+    return keys_.get_evaluation_keys(request);
+  }
+  Result<v1::EdgeSwitchingKey> get_edge_switching_key(
+      const v1::GetEdgeSwitchingKeyRequest& request) override {
+    return keys_.get_edge_switching_key(request);
+  }
+  Result<v1::ImageKeys> get_image_keys(const v1::GetImageKeysRequest& request) override {
+    return keys_.get_image_keys(request);
+  }
+  Result<v1::AdmitReply> admit(const v1::AdmitRequest& request) override {
+    if (request.measuring()) {
+      asked_ = true;
+      asked_.notify_all();
+      told_.wait(false);
+    }
+    return keys_.admit(request);
+  }
+  Result<v1::DecideReply> decide(const v1::DecideRequest& request) override {
+    return keys_.decide(request);
+  }
+
+  void wait_until_asked() { asked_.wait(false); }
+  void tell() {
+    told_ = true;
+    told_.notify_all();
+  }
+
+ private:
+  KeyService& keys_;
+  std::atomic<bool> asked_ = false, told_ = false;
+};
+
 class ImageModeTest : public SystemTest {
  protected:
   static constexpr const char* kGallery = "faces";
@@ -33,13 +75,17 @@ class ImageModeTest : public SystemTest {
     network_ = *network::parse_network(network_file_);
     const auto engine = *face::make_engine((kSources / "models/patchnet.bnet").string());
     contract_ = edge::to_proto(engine->contract());
+    create_gallery(*parties_->auth);
+  }
+
+  // With the edge admitted.
+  void create_gallery(auth::AuthServer& server) {
     v1::CreateGalleryRequest request;
     request.set_gallery(kGallery);
     request.set_key_id(parties_->tenant_key());
     *request.mutable_contract() = contract_;
-    ASSERT_TRUE(parties_->auth->create_gallery(request).ok());
-    ASSERT_TRUE(
-        parties_->auth->admit_edge(parties_->tenant_key(), kEdge, contract_.dimension()).ok());
+    ASSERT_TRUE(server.create_gallery(request).ok());
+    ASSERT_TRUE(server.admit_edge(parties_->tenant_key(), kEdge, contract_.dimension()).ok());
   }
 
   circuits::Plan plan() const { return *circuits::make_plan(network_); }
@@ -54,11 +100,11 @@ class ImageModeTest : public SystemTest {
                                       edge_image_purpose(ring.levels()));
   }
 
-  std::unique_ptr<edge::Edge> make_edge(bool images) const {
+  std::unique_ptr<edge::Edge> make_edge(bool images, AuthService* server = nullptr) const {
     const SecretBytes seed = seed_of(kEdge);
     auto edge = *edge::Edge::create(
         kEdge, seed, *face::make_engine((kSources / "models/patchnet.bnet").string()),
-        *face::make_detector("haar5"), *parties_->auth);
+        *face::make_detector("haar5"), server != nullptr ? *server : *parties_->auth);
     if (images) {
       EXPECT_TRUE(edge->send_images(network_, seed).ok());
     }
@@ -132,6 +178,29 @@ TEST_F(ImageModeTest, EitherModeRecognisesWhatTheOtherEnrolled) {
 
   ASSERT_TRUE(parties_->auth->revoke_edge(kEdge).ok());
   EXPECT_EQ(refusal(grey), ErrorCode::refused);
+}
+
+TEST_F(ImageModeTest, MatchingGoesOnBesideAnImageAndMoreImagesAreBusy) {
+  HesitantKeyService keys(*parties_->key);
+  const auto server = *auth::AuthServer::open(directory_ / "second", keys, 2,
+                                              auth::Admission::explicitly, /*image_requests=*/1);
+  create_gallery(*server);
+  ASSERT_TRUE(server->add_network(network_file_).ok());
+  const auto templates = make_edge(false, server.get());
+  const auto images = make_edge(true, server.get()), more = make_edge(true, server.get());
+
+  Status enrolled;
+  std::thread first([&] { enrolled = enroll(*images, "Arlecchino"); });
+  keys.wait_until_asked();
+  ASSERT_TRUE(enroll(*templates, "Brighella").ok());
+  EXPECT_EQ(identify(*templates, "Brighella"), "Brighella");
+  const auto busy = more->identify(kGallery, photo("Brighella", 2));
+  ASSERT_FALSE(busy.ok());
+  EXPECT_EQ(busy.error().code, ErrorCode::busy);
+  keys.tell();
+  first.join();
+  EXPECT_TRUE(enrolled.ok());
+  EXPECT_EQ(identify(*more, "Arlecchino"), "Arlecchino");
 }
 
 TEST_F(ImageModeTest, KeyServiceRefusesKeysThatTheRingDoesNotHave) {

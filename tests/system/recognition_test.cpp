@@ -1,6 +1,8 @@
 // The way of a template through the three parties: what is recognised, and what is refused.
 
+#include <atomic>
 #include <set>
+#include <thread>
 
 #include "tests/system/forwarding_auth.h"
 #include "tests/system/parties.h"
@@ -126,6 +128,39 @@ TEST_F(RecognitionTest, TwoServersOnOneDirectorySeeEachOthersChanges) {
 }
 
 // --- What is refused changes nothing
+
+TEST_F(RecognitionTest, SearchesRunBesideEnrolmentsAndErasures) {
+  std::atomic<bool> stop = false;
+  std::atomic<int> answers = 0, wrong = 0;
+  std::vector<std::unique_ptr<edge::Edge>> edges;
+  std::vector<std::thread> searches;
+  for (unsigned client = 0; client < 3; ++client) {
+    edges.push_back(parties_->make_edge());
+    searches.emplace_back([&, edge = edges.back().get(), client] {
+      for (unsigned photo = 1; !stop; ++photo) {
+        const auto known = edge->identify("gallery", make_embedding(client, photo));
+        wrong += !known.ok() || known->subject != subject_name(client);
+        ++answers;
+      }
+    });
+  }
+  for (unsigned person = 10; person < 40; ++person) {
+    EXPECT_TRUE(enroll(*edge_, "gallery", person).ok());
+    const auto found = edge_->identify("gallery", make_embedding(person, 1));
+    EXPECT_TRUE(found.ok() && found->subject == subject_name(person));
+    if (person % 2 == 0) continue;
+    v1::EraseRequest erase;
+    erase.set_gallery("gallery");
+    erase.set_subject(subject_name(person));
+    EXPECT_TRUE(parties_->auth->erase(erase).ok());
+    const auto erased = edge_->identify("gallery", make_embedding(person, 1));
+    EXPECT_TRUE(erased.ok() && erased->decision == v1::DECISION_REJECTED);
+  }
+  stop = true;
+  for (std::thread& search : searches) search.join();
+  EXPECT_EQ(wrong, 0);
+  EXPECT_GT(answers, 0);
+}
 
 TEST_F(RecognitionTest, TheSameSubjectTwiceIsRefused) {
   EXPECT_EQ(enroll(*edge_, "gallery", 3).error().code, ErrorCode::already_exists);

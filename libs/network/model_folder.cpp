@@ -1,8 +1,8 @@
-#include "face/model_folder.h"
+#include "network/model_folder.h"
 
 #include <cstdlib>
 
-namespace bauta::face {
+namespace bauta::network {
 
 std::filesystem::path default_model_folder() {
   const char* folder = std::getenv("BAUTA_MODELS");
@@ -36,4 +36,13 @@ Result<std::filesystem::path> find_model_file(const std::filesystem::path& file,
                     model_folder.string());
 }
 
-}  // namespace bauta::face
+Result<std::filesystem::path> patchnet_file(std::string_view name_or_path,
+                                            const std::filesystem::path& model_folder) {
+  if (name_or_path == "patchnet") return find_model_file("patchnet.bnet", {}, model_folder);
+  if (name_or_path.ends_with(".bnet")) return std::filesystem::path(name_or_path);
+  return make_error(ErrorCode::invalid_argument,
+                    "'{}' is no patch network, so it does not run on encrypted images.",
+                    name_or_path);
+}
+
+}  // namespace bauta::network

@@ -1,11 +1,12 @@
-// Where model weights that do not come with the project are kept.
+// Where model weights are found: those that come with the project, and others.
 #pragma once
 
 #include <filesystem>
+#include <string_view>
 
 #include "base/result.h"
 
-namespace bauta::face {
+namespace bauta::network {
 
 // $BAUTA_MODELS, or an empty path when it is not set.
 std::filesystem::path default_model_folder();
@@ -17,4 +18,10 @@ Result<std::filesystem::path> find_model_file(const std::filesystem::path& file,
                                               const std::filesystem::path& beside,
                                               const std::filesystem::path& model_folder);
 
-}  // namespace bauta::face
+// The file of a patch network: "patchnet", which comes with the project, or the path of a .bnet
+// file. Errors: invalid_argument, it is neither; not_found.
+Result<std::filesystem::path> patchnet_file(
+    std::string_view name_or_path,
+    const std::filesystem::path& model_folder = default_model_folder());
+
+}  // namespace bauta::network
