@@ -179,6 +179,7 @@ class Recognition(CliTest):
         for _ in range(2):
             document, _ = self.run_bauta("demo")
             self.assertEqual(document["right"], len(document["probes"]))
+            self.assertEqual(document["image_mode"]["subject"], document["image_mode"]["person"])
 
 
 class BadUsage(CliTest):
