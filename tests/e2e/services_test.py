@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The roles as processes: what devices and operators meet.
 
-usage: services_test.py BAUTA SOURCE_DIR [unittest options]
+usage: services_test.py BAUTA SOURCE_DIR CLIENT_EXAMPLE [unittest options]
 """
 import hmac
 import http.server
@@ -20,6 +20,7 @@ from services import Deployment, encoded, free_ports, multipart
 
 BAUTA = os.path.abspath(sys.argv[1])
 SOURCE = pathlib.Path(sys.argv[2])
+CLIENT_EXAMPLE = os.path.abspath(sys.argv[3])
 PEOPLE = SOURCE / "examples/people"
 
 
@@ -214,6 +215,29 @@ class Webhook(unittest.TestCase):
             self.assertIn("decision", webhooks)
 
 
+class ClientLibrary(unittest.TestCase):
+    WALK = "enrolled 1 reference\nidentify: accepted s1\nverify: accepted\nerased 1\nidentify: rejected\n"
+
+    def walk(self, *arguments):
+        return subprocess.run([CLIENT_EXAMPLE, *map(str, arguments), *photos("Arlecchino", 1, 5)],
+                              capture_output=True, text=True)
+
+    def test_a_program_asks_an_edge_and_is_an_edge_itself(self):
+        with Deployment(BAUTA) as d:
+            authority = d.data / "tls/ca.pem"
+            through = self.walk("edge", "localhost", d.ports["edge"], authority, d.keys["admin"])
+            self.assertEqual((through.stdout, through.stderr), (self.WALK, ""))
+            refused = self.walk("edge", "localhost", d.ports["edge"], authority, "wrong")
+            self.assertEqual(refused.returncode, 1)
+            self.assertIn("API key", refused.stderr)
+            issued = subprocess.run([BAUTA, "ca", "issue", "--ca", d.data / "tls", "--name", "gate",
+                                     "--out", d.directory / "gate"], capture_output=True, text=True)
+            self.assertEqual(issued.returncode, 0, issued.stderr)
+            own = self.walk("own", "gate", d.address("auth"), d.address("key"), authority,
+                            d.directory / "gate/gate.pem", d.directory / "gate/gate.key", d.directory / "gate/keys")
+            self.assertEqual((own.stdout, own.stderr), (self.WALK, ""))
+
+
 class Benches(unittest.TestCase):
     def bench(self, *arguments):
         done = subprocess.run([BAUTA, "--json", "bench", *arguments], capture_output=True, text=True)
@@ -242,4 +266,4 @@ class Benches(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main(argv=sys.argv[:1] + sys.argv[3:])
+    unittest.main(argv=sys.argv[:1] + sys.argv[4:])
