@@ -1,8 +1,9 @@
-"""What each constraint that encryption sets costs in accuracy: equal short training runs, one constraint lifted in each.
+"""What each constraint that encryption sets costs in accuracy: equal short training runs, one
+constraint lifted in each.
 
-`python3 -m training.constraints --packed DIR --lfw FILE.npz --runs DIR [options of training.train]` trains the network with all
-constraints, with each one lifted, and with none, and prints a JSON line of LFW's measures for each. Runs that
-are complete are not repeated, a run that was interrupted goes on.
+`python3 -m training.constraints --packed DIR --lfw FILE.npz --runs DIR [options of training.train]`
+trains the network with all constraints, without each of them, and with none, and prints a JSON line
+of LFW's measures for each. A run that was interrupted goes on.
 """
 
 import argparse
@@ -38,8 +39,17 @@ class ShiftedRectifier(models.ShiftedSquare):
         return functional.relu(z + shift)
 
 
+def to_pixels(patches):
+    """What models.to_patches made, as [n, PATCHES * 3, 32, 32]."""
+    n, block, side = len(patches), models.BLOCK_SIDE, models.MAP_SIDE
+    pixels = patches.reshape(n, models.PATCHES, block, block, 3, side, side).permute(0, 1, 4, 5, 2, 6, 3)
+    return pixels.reshape(n, models.PATCHES * 3, side * block, side * block).contiguous(
+        memory_format=torch.channels_last)
+
+
 class StridedStem(nn.Module):
-    """Two convolutions of stride 2 from a patch's 32x32 pixels to its 8x8 map, in place of one at 4x4 blocks."""
+    """Two convolutions of stride 2, with a square between, from a patch's 32x32 pixels to its 8x8 map,
+    in place of one on blocks of 4x4 pixels."""
 
     INNER_CHANNELS = 16
 
@@ -55,24 +65,14 @@ class StridedStem(nn.Module):
                          groups=models.PATCHES, bias=False)
 
     def forward(self, patches):
-        n, block = len(patches), models.BLOCK_SIDE
-        pixels = patches.reshape(n, models.PATCHES, block, block, 3, models.MAP_SIDE, models.MAP_SIDE)
-        pixels = pixels.permute(0, 1, 4, 5, 2, 6, 3).reshape(
-            n, models.PATCHES * 3, models.MAP_SIDE * block, models.MAP_SIDE * block)
-        z = self.norm(self.fine(pixels.contiguous(memory_format=torch.channels_last)))
+        z = self.norm(self.fine(to_pixels(patches)))
         return self.coarse(models.SQUARE_GAIN * z * (z + 2 * models.INITIAL_SHIFT))
 
 
 def lift_padding(network):
-    for index, convolution in enumerate(network.convolutions):
-        network.convolutions[index] = _zero_padded(convolution)
-    if isinstance(network.stem, models.HelicalConvolution):
-        network.stem = _zero_padded(network.stem)
-
-
-def _zero_padded(convolution):
-    convolution.__class__ = ZeroPaddedConvolution
-    return convolution
+    for module in network.modules():
+        if isinstance(module, models.HelicalConvolution):
+            module.__class__ = ZeroPaddedConvolution
 
 
 def lift_activation(network):
@@ -96,9 +96,9 @@ VARIANTS = {
     "all constraints": (),
     "without square": (lift_activation,),
     "without helical padding": (lift_padding,),
-    "without one stride": (lift_stride,),
+    "without stride at the client": (lift_stride,),
     "without noise": (lift_noise,),
-    "none": (lift_stride, lift_activation, lift_padding, lift_noise),
+    "without any": (lift_stride, lift_activation, lift_padding, lift_noise),
 }
 
 
@@ -118,7 +118,8 @@ def measure(run, pairs, crops):
     """LFW's measures of the averaged weights, normalisations settled as an export settles them."""
     rows = np.random.default_rng(1).permutation(run.split.train)[:SETTLED_ON]
     export.settle_norms(run.average, run.faces.crops[np.sort(rows)])
-    return {key: round(float(value), 4) for key, value in pairs.report(train.embed(run.average, crops)).items()}
+    report = pairs.report(train.embed(run.average, crops))
+    return {name: round(float(value), 4) for name, value in report.items()}
 
 
 def main():

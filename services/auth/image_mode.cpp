@@ -10,7 +10,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kKeysAtOnce = 8;
-// In memory, some 1.6 GB each; those that were not used for longest make room.
+// In memory, some 2 GB each; those that were not used for longest make room.
 constexpr size_t kMaxKeySets = 4;
 
 // Under which key the catalogue has an edge's key-switching key for images.

@@ -28,23 +28,24 @@ Error Desk::busy() {
   return make_error(ErrorCode::busy, "the edge has more requests than it can work on; try again");
 }
 
-Desk::Turn::Turn(Desk& of) : desk(of) {
+Desk::Turn::Turn(Desk& of, Mode in) : desk(of), mode(in) {
   std::unique_lock lock(desk.mutex_);
-  admitted = desk.working_ < desk.options_.workers || desk.waiting_ < desk.options_.max_waiting;
+  size_t& working = desk.working_[mode];
+  admitted = working < desk.options_.workers || desk.waiting_ < desk.options_.max_waiting;
   if (!admitted) return;
   ++desk.waiting_;
-  desk.freed_.wait(lock, [&] { return desk.working_ < desk.options_.workers; });
+  desk.freed_.wait(lock, [&] { return working < desk.options_.workers; });
   --desk.waiting_;
-  ++desk.working_;
+  ++working;
 }
 
 Desk::Turn::~Turn() {
   if (!admitted) return;
   {
     std::lock_guard lock(desk.mutex_);
-    --desk.working_;
+    --desk.working_[mode];
   }
-  desk.freed_.notify_one();
+  desk.freed_.notify_all();
 }
 
 // --- Galleries
@@ -152,7 +153,7 @@ Result<SecretBytes> Desk::seed_of(const std::string& key_id) {
 }
 
 Result<face::FaceOutcome> Desk::detect(ByteView image) {
-  const Turn turn(*this);
+  const Turn turn(*this, Mode::face_template);
   if (!turn.admitted) return busy();
   std::unique_ptr<face::Detector> detector;
   {

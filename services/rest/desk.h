@@ -20,7 +20,7 @@ enum class Mode { face_template, image };
 struct DeskOptions {
   std::string edge_id, tenant, engine, detector;
   std::filesystem::path directory;  // of this edge's own keys, mode 0700
-  size_t workers = 1;               // requests that work at a time
+  size_t workers = 1;               // requests that work at a time, in each mode
   size_t max_waiting = 64;          // requests that wait for a worker; more are refused as busy
 };
 
@@ -42,7 +42,7 @@ class Desk {
   template <typename Work>
   auto with_edge(const std::string& gallery, Work work, Mode mode = Mode::face_template)
       -> decltype(work(std::declval<edge::Edge&>())) {
-    const Turn turn(*this);
+    const Turn turn(*this, mode);
     if (!turn.admitted) return busy();
     BAUTA_TRY(const std::string key_id, key_of(gallery));
     const EdgeName name(key_id, mode);
@@ -65,11 +65,12 @@ class Desk {
 
   // A worker's place, held while one request works.
   struct Turn {
-    explicit Turn(Desk& desk);
+    Turn(Desk& desk, Mode mode);
     ~Turn();
     Turn(const Turn&) = delete;
     Turn& operator=(const Turn&) = delete;
     Desk& desk;
+    const Mode mode;
     bool admitted;
   };
 
@@ -90,7 +91,10 @@ class Desk {
 
   std::mutex mutex_;  // guards all below
   std::condition_variable freed_;
-  size_t working_ = 0, waiting_ = 0;
+  // By mode: those in image mode mostly wait for the authentication server, and the others must
+  // not wait for them.
+  std::map<Mode, size_t> working_;
+  size_t waiting_ = 0;
   std::map<std::string, std::string> key_ids_;  // by gallery
   std::map<EdgeName, std::vector<std::unique_ptr<edge::Edge>>> idle_;
   std::vector<std::unique_ptr<face::Detector>> idle_detectors_;
