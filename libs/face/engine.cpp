@@ -20,6 +20,7 @@ Digest contract_digest(const EmbeddingContract& contract) {
 Result<std::unique_ptr<Engine>> make_engine(std::string_view name_or_path,
                                             const std::filesystem::path& model_folder) {
   if (name_or_path == "classic") return make_classic_engine();
+  if (name_or_path == "texture") return make_texture_engine();
   if (const auto file = network::patchnet_file(name_or_path, model_folder); file.ok())
     return make_patchnet_engine(*file);
   else if (file.error().code != ErrorCode::invalid_argument)
@@ -27,7 +28,7 @@ Result<std::unique_ptr<Engine>> make_engine(std::string_view name_or_path,
   if (!name_or_path.ends_with(".json"))
     return make_error(
         ErrorCode::invalid_argument,
-        "There is no engine '{}'. Give 'patchnet', 'classic' or the path of an engine "
+        "There is no engine '{}'. Give 'patchnet', 'classic', 'texture' or the path of an engine "
         "description (.json) or of a patch network (.bnet).",
         name_or_path);
   return make_onnx_engine(name_or_path, model_folder);

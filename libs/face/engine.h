@@ -52,6 +52,9 @@ class Engine {
 // network.
 std::unique_ptr<Engine> make_classic_engine();
 
+// Histograms of local binary patterns; no weights either, another dimension, and weaker still.
+std::unique_ptr<Engine> make_texture_engine();
+
 // A network described by a JSON file (docs/formats/engine-description.md). Errors: not_found for
 // the description or the weights (with where it looked); corrupt for a damaged one; mismatch when
 // the weights are not those of the description.
@@ -64,7 +67,8 @@ Result<std::unique_ptr<Engine>> make_onnx_engine(
 // face does. Errors: not_found, corrupt, mismatch (a later version of the format).
 Result<std::unique_ptr<Engine>> make_patchnet_engine(const std::filesystem::path& network_file);
 
-// "patchnet", "classic", or the path of a description (.json) or of a patch network (.bnet).
+// "patchnet", "classic", "texture", or the path of a description (.json) or of a patch network
+// (.bnet).
 Result<std::unique_ptr<Engine>> make_engine(
     std::string_view name_or_path,
     const std::filesystem::path& model_folder = network::default_model_folder());
