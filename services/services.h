@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "bauta/v1/auth.pb.h"
 #include "bauta/v1/key.pb.h"
+#include "bauta/v1/platform.pb.h"
 
 namespace bauta {
 
@@ -60,6 +61,34 @@ class EdgeKeyService {
   // The edge's own secret, once; whoever transports it makes sure that the caller is that edge.
   // Error refused: it has been delivered before.
   virtual Result<v1::EdgeKey> get_edge_key(const v1::GetEdgeKeyRequest& request) = 0;
+};
+
+// What the linkage server may collect from an authentication server. Thread-safe.
+class CollectionService {
+ public:
+  virtual ~CollectionService() = default;
+  virtual Result<v1::ReadLogReply> read_log(const v1::ReadLogRequest& request) = 0;
+  virtual Result<v1::GalleryBackup> export_gallery(const v1::ExportGalleryRequest& request) = 0;
+};
+
+// What the linkage server keeps at the storage server. Thread-safe; a change that is answered is
+// durable.
+class StorageService {
+ public:
+  virtual ~StorageService() = default;
+  // Fine when the same bytes are there already. Error already_exists: others are.
+  virtual Result<v1::PutPackageReply> put_package(const v1::PutPackageRequest& request) = 0;
+  virtual Result<v1::Package> get_package(const v1::GetPackageRequest& request) = 0;
+  // Also overwrites its bytes. Fine when it is not there.
+  virtual Result<v1::DeletePackageReply> delete_package(
+      const v1::DeletePackageRequest& request) = 0;
+  // Error mismatch: a record differs from the one that is there, or leaves a gap.
+  virtual Result<v1::AppendLogReply> append_log(const v1::AppendLogRequest& request) = 0;
+  virtual Result<v1::FindLogReply> find_log(const v1::FindLogRequest& request) = 0;
+  virtual Result<v1::PutBackupReply> put_backup(const v1::PutBackupRequest& request) = 0;
+  virtual Result<v1::ListBackupsReply> list_backups(const v1::ListBackupsRequest& request) = 0;
+  virtual Result<v1::GalleryBackup> get_backup(const v1::GetBackupRequest& request) = 0;
+  virtual Result<v1::DeleteBackupReply> delete_backup(const v1::DeleteBackupRequest& request) = 0;
 };
 
 }  // namespace bauta

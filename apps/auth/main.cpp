@@ -8,6 +8,7 @@
 #include "network/model_folder.h"
 #include "network/network.h"
 #include "services/auth/auth_server.h"
+#include "services/auth/collection.h"
 #include "services/run/config.h"
 #include "services/run/observer.h"
 #include "services/run/process.h"
@@ -50,11 +51,13 @@ Status serve(const char* file) {
       auth::AuthServer::open(config.data / "auth", *keys, threads, auth::Admission::on_arrival,
                              static_cast<size_t>(config.auth.image_requests)));
   for (const Bytes& network : networks) BAUTA_CHECK(auth->add_network(network));
+  BAUTA_TRY(const std::unique_ptr<auth::Collection> collection,
+            auth::Collection::open(config.data / "auth"));
   BAUTA_TRY(const std::unique_ptr<run::Observer> observer,
             run::Observer::create("auth", config.log, config.auth.metrics_listen));
   BAUTA_TRY(const std::unique_ptr<transport::Server> server,
             transport::Server::serve_auth({config.auth.listen, config.auth.tls}, *auth,
-                                          observer->of_calls()));
+                                          observer->of_calls(), collection.get()));
   run::announce_ready(fmt::format("the authentication server on port {}", server->port()));
   run::wait_for_stop();
   server->drain(config.drain_timeout_ms);

@@ -150,9 +150,13 @@ bool is_address(const std::string& host) {
          inet_pton(AF_INET6, host.c_str(), &parsed) == 1;
 }
 
+bool is_server(const std::string& name) {
+  return name == kAuthName || name == kKeyName || name == kStorageName;
+}
+
 // The subjectAltName of a certificate. Servers are reached under their own names; no edge may be.
 Result<std::string> alternative_names(const NewCertificate& certificate) {
-  const bool server = certificate.name == kAuthName || certificate.name == kKeyName;
+  const bool server = is_server(certificate.name);
   std::string names = server ? "DNS:" + certificate.name : std::string();
   for (const std::string& host : certificate.hosts) {
     const auto of_a_host = [](unsigned char c) {
@@ -160,7 +164,7 @@ Result<std::string> alternative_names(const NewCertificate& certificate) {
     };
     if (host.empty() || !std::all_of(host.begin(), host.end(), of_a_host))
       return make_error(ErrorCode::invalid_argument, "'{}' is not a host name or an address", host);
-    if (host == kAuthName || host == kKeyName || host == "*")
+    if (is_server(host) || host == "*")
       return make_error(ErrorCode::invalid_argument,
                         "the host '{}' stands for one of the servers; leave it out", host);
     if (!names.empty()) names += ',';

@@ -12,7 +12,7 @@
 namespace bauta::transport {
 
 struct NewCertificate {
-  std::string name;                // "auth", "key", or the edge's
+  std::string name;                // "auth", "key", "storage", or the edge's
   std::vector<std::string> hosts;  // host names and addresses under which it is reached
   int days = 825;                  // negative: expired already, for tests
 };
@@ -22,7 +22,7 @@ struct NewCertificate {
 Status create_authority(const std::filesystem::path& directory);
 
 // Issues NAME.pem and NAME.key (mode 0600) in `out` under the authority in `directory`. Errors:
-// invalid_argument for a name that is no file name, or a host "auth" or "key" (it would
+// invalid_argument for a name that is no file name, or a host "auth", "key" or "storage" (it would
 // let an edge stand in for that server); already_exists, for the certificate (a key without one is
 // used); not_found when there is no authority.
 Result<TlsFiles> issue_certificate(const std::filesystem::path& directory,

@@ -9,6 +9,7 @@
 
 #include "bauta/v1/auth.grpc.pb.h"
 #include "bauta/v1/key.grpc.pb.h"
+#include "bauta/v1/platform.grpc.pb.h"
 #include "services/transport/status.h"
 #include "services/transport/tls_credentials.h"
 
@@ -219,6 +220,60 @@ class EdgeKeyClient final : public EdgeKeyService {
   Client<v1::EdgeKeys> client_;
 };
 
+class CollectionClient final : public CollectionService {
+ public:
+  explicit CollectionClient(Connection connection) : client_(std::move(connection)) {}
+
+  Result<v1::ReadLogReply> read_log(const v1::ReadLogRequest& request) override {
+    return client_.call(&Stub::ReadLog, request, kRead);
+  }
+  Result<v1::GalleryBackup> export_gallery(const v1::ExportGalleryRequest& request) override {
+    return client_.call_streamed<v1::GalleryBackup>(&Stub::ExportGallery, request, kRead);
+  }
+
+ private:
+  using Stub = v1::Collection::Stub;
+  Client<v1::Collection> client_;
+};
+
+// Its changes may be repeated: they are the same when they are done already.
+class StorageClient final : public StorageService {
+ public:
+  explicit StorageClient(Connection connection) : client_(std::move(connection)) {}
+
+  Result<v1::PutPackageReply> put_package(const v1::PutPackageRequest& request) override {
+    return client_.call(&Stub::PutPackage, request, kRead);
+  }
+  Result<v1::Package> get_package(const v1::GetPackageRequest& request) override {
+    return client_.call(&Stub::GetPackage, request, kRead);
+  }
+  Result<v1::DeletePackageReply> delete_package(const v1::DeletePackageRequest& request) override {
+    return client_.call(&Stub::DeletePackage, request, kRead);
+  }
+  Result<v1::AppendLogReply> append_log(const v1::AppendLogRequest& request) override {
+    return client_.call(&Stub::AppendLog, request, kRead);
+  }
+  Result<v1::FindLogReply> find_log(const v1::FindLogRequest& request) override {
+    return client_.call(&Stub::FindLog, request, kRead);
+  }
+  Result<v1::PutBackupReply> put_backup(const v1::PutBackupRequest& request) override {
+    return client_.call(&Stub::PutBackup, request, kChange);
+  }
+  Result<v1::ListBackupsReply> list_backups(const v1::ListBackupsRequest& request) override {
+    return client_.call(&Stub::ListBackups, request, kRead);
+  }
+  Result<v1::GalleryBackup> get_backup(const v1::GetBackupRequest& request) override {
+    return client_.call_streamed<v1::GalleryBackup>(&Stub::GetBackup, request, kRead);
+  }
+  Result<v1::DeleteBackupReply> delete_backup(const v1::DeleteBackupRequest& request) override {
+    return client_.call(&Stub::DeleteBackup, request, kRead);
+  }
+
+ private:
+  using Stub = v1::Storage::Stub;
+  Client<v1::Storage> client_;
+};
+
 }  // namespace
 
 Result<std::unique_ptr<AuthService>> connect_auth(const ClientOptions& options) {
@@ -234,6 +289,17 @@ Result<std::unique_ptr<KeyService>> connect_key(const ClientOptions& options) {
 Result<std::unique_ptr<EdgeKeyService>> connect_edge_keys(const ClientOptions& options) {
   BAUTA_TRY(Connection connection, Connection::create(options, kKeyName));
   return std::unique_ptr<EdgeKeyService>(std::make_unique<EdgeKeyClient>(std::move(connection)));
+}
+
+Result<std::unique_ptr<CollectionService>> connect_collection(const ClientOptions& options) {
+  BAUTA_TRY(Connection connection, Connection::create(options, kAuthName));
+  return std::unique_ptr<CollectionService>(
+      std::make_unique<CollectionClient>(std::move(connection)));
+}
+
+Result<std::unique_ptr<StorageService>> connect_storage(const ClientOptions& options) {
+  BAUTA_TRY(Connection connection, Connection::create(options, kStorageName));
+  return std::unique_ptr<StorageService>(std::make_unique<StorageClient>(std::move(connection)));
 }
 
 }  // namespace bauta::transport

@@ -12,6 +12,7 @@
 
 #include "bauta/v1/auth.grpc.pb.h"
 #include "bauta/v1/key.grpc.pb.h"
+#include "bauta/v1/platform.grpc.pb.h"
 #include "services/transport/status.h"
 #include "services/transport/tls_credentials.h"
 
@@ -37,7 +38,7 @@ std::string request_id_of(const grpc::ServerContext& context) {
 }
 
 bool is_edge(std::string_view name) {
-  return !name.empty() && name != kAuthName && name != kKeyName;
+  return !name.empty() && name != kAuthName && name != kKeyName && name != kStorageName;
 }
 
 // Whom a service is for.
@@ -47,6 +48,10 @@ bool admits_edges(std::string_view name) {
 }
 bool admits_auth(std::string_view name) {
   return name == kAuthName;
+}
+
+bool admits_linkage(std::string_view name) {
+  return name == kLinkageName;
 }
 
 // What every call passes through: who calls, how many there are, and an exception's end.
@@ -209,6 +214,47 @@ class EdgeKeyRpcs final : public v1::EdgeKeys::Service {
   Gate& gate_;
 };
 
+class CollectionRpcs final : public v1::Collection::Service {
+ public:
+  CollectionRpcs(CollectionService& service, Gate& gate) : service_(service), gate_(gate) {}
+
+  BAUTA_RPC(ReadLog, ReadLogRequest, ReadLogReply, read_log)
+  grpc::Status ExportGallery(grpc::ServerContext* context, const v1::ExportGalleryRequest* request,
+                             grpc::ServerWriter<v1::Chunk>* writer) override {
+    return serve_streamed(gate_, "ExportGallery", kAdmits, service_,
+                          &CollectionService::export_gallery, *context, *request, *writer);
+  }
+
+ private:
+  static constexpr Admits kAdmits = admits_linkage;
+  CollectionService& service_;
+  Gate& gate_;
+};
+
+class StorageRpcs final : public v1::Storage::Service {
+ public:
+  StorageRpcs(StorageService& service, Gate& gate) : service_(service), gate_(gate) {}
+
+  BAUTA_RPC(PutPackage, PutPackageRequest, PutPackageReply, put_package)
+  BAUTA_RPC(GetPackage, GetPackageRequest, Package, get_package)
+  BAUTA_RPC(DeletePackage, DeletePackageRequest, DeletePackageReply, delete_package)
+  BAUTA_RPC(AppendLog, AppendLogRequest, AppendLogReply, append_log)
+  BAUTA_RPC(FindLog, FindLogRequest, FindLogReply, find_log)
+  BAUTA_RPC(PutBackup, PutBackupRequest, PutBackupReply, put_backup)
+  BAUTA_RPC(ListBackups, ListBackupsRequest, ListBackupsReply, list_backups)
+  BAUTA_RPC(DeleteBackup, DeleteBackupRequest, DeleteBackupReply, delete_backup)
+  grpc::Status GetBackup(grpc::ServerContext* context, const v1::GetBackupRequest* request,
+                         grpc::ServerWriter<v1::Chunk>* writer) override {
+    return serve_streamed(gate_, "GetBackup", kAdmits, service_, &StorageService::get_backup,
+                          *context, *request, *writer);
+  }
+
+ private:
+  static constexpr Admits kAdmits = admits_linkage;
+  StorageService& service_;
+  Gate& gate_;
+};
+
 #undef BAUTA_RPC
 
 class RunningServer final : public Server {
@@ -258,9 +304,12 @@ class RunningServer final : public Server {
 }  // namespace
 
 Result<std::unique_ptr<Server>> Server::serve_auth(const ServerOptions& options, AuthService& auth,
-                                                   CallObserver observer) {
+                                                   CallObserver observer,
+                                                   CollectionService* collection) {
   auto server = std::make_unique<RunningServer>(options, std::move(observer));
   server->add(std::make_unique<AuthRpcs>(auth, server->gate()));
+  if (collection != nullptr)
+    server->add(std::make_unique<CollectionRpcs>(*collection, server->gate()));
   BAUTA_CHECK(server->start(options, kMaxAuthRequest_bytes));
   return std::unique_ptr<Server>(std::move(server));
 }
@@ -272,6 +321,15 @@ Result<std::unique_ptr<Server>> Server::serve_key(const ServerOptions& options, 
   server->add(std::make_unique<KeyRpcs>(key, server->gate()));
   server->add(std::make_unique<EdgeKeyRpcs>(edge_keys, server->gate()));
   BAUTA_CHECK(server->start(options, kMaxDecideRequest_bytes));
+  return std::unique_ptr<Server>(std::move(server));
+}
+
+Result<std::unique_ptr<Server>> Server::serve_storage(const ServerOptions& options,
+                                                      StorageService& storage,
+                                                      CallObserver observer) {
+  auto server = std::make_unique<RunningServer>(options, std::move(observer));
+  server->add(std::make_unique<StorageRpcs>(storage, server->gate()));
+  BAUTA_CHECK(server->start(options, kMaxStorageRequest_bytes));
   return std::unique_ptr<Server>(std::move(server));
 }
 

@@ -1,7 +1,7 @@
 // A server: an implementation of the interfaces of services/services.h behind a TLS port. Who may
 // call what follows from the caller's certificate: what auth.proto offers is for edges, Key for the
-// authentication server, EdgeKeys for edges; and a request that names an edge must come from that
-// edge.
+// authentication server, EdgeKeys for edges, Collection and Storage for the linkage server; and a
+// request that names an edge must come from that edge.
 #pragma once
 
 #include <functional>
@@ -33,10 +33,14 @@ class Server {
   // The services must outlive the server. Errors: those of the TLS files; busy when another program
   // has the port.
   static Result<std::unique_ptr<Server>> serve_auth(const ServerOptions& options, AuthService& auth,
-                                                    CallObserver observer = {});
+                                                    CallObserver observer = {},
+                                                    CollectionService* collection = nullptr);
   static Result<std::unique_ptr<Server>> serve_key(const ServerOptions& options, KeyService& key,
                                                    EdgeKeyService& edge_keys,
                                                    CallObserver observer = {});
+  static Result<std::unique_ptr<Server>> serve_storage(const ServerOptions& options,
+                                                       StorageService& storage,
+                                                       CallObserver observer = {});
   virtual ~Server() = default;
 
   virtual int port() const = 0;

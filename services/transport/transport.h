@@ -1,9 +1,11 @@
 // What clients and servers of services/transport share: who is who, and the limits of a message.
 //
 // Every connection is TLS (1.2 or later) with certificates on both sides, checked against one CA.
-// The common name of a certificate is its owner's name: "auth" and "key" are the two servers, every
-// other name is the edge of that name. A client also checks that the server it reaches is the one
-// it means: its certificate must be for the host name "auth" or "key", whatever the address.
+// The common name of a certificate is its owner's name: "auth", "key" and "storage" are the
+// servers, every other name is the edge of that name; "linkage" is the linkage server, which is an
+// edge of every engine that it serves and may collect that engine's log and backups. A client also
+// checks that the server it reaches is the one it means: its certificate must be for the host name
+// "auth", "key" or "storage", whatever the address.
 #pragma once
 
 #include <cstddef>
@@ -18,6 +20,8 @@ namespace bauta::transport {
 
 inline constexpr std::string_view kAuthName = "auth";
 inline constexpr std::string_view kKeyName = "key";
+inline constexpr std::string_view kStorageName = "storage";
+inline constexpr std::string_view kLinkageName = "linkage";
 
 // PEM files.
 struct TlsFiles {
@@ -31,7 +35,9 @@ inline constexpr size_t kMaxAuthRequest_bytes = size_t{64} << 20;
 // 7.5 MB for each million references searched.
 inline constexpr size_t kMaxDecideRequest_bytes = size_t{256} << 20;
 inline constexpr size_t kMaxReply_bytes = size_t{64} << 20;
-// Evaluation keys; larger than any single message may be, so they come in chunks.
+// A gallery's backup, in one piece on its way to the storage server.
+inline constexpr size_t kMaxStorageRequest_bytes = size_t{256} << 20;
+// Evaluation keys and backups; larger than any single message may be, so they come in chunks.
 inline constexpr size_t kMaxStreamedReply_bytes = size_t{1} << 31;
 inline constexpr size_t kChunk_bytes = size_t{1} << 20;
 
