@@ -344,9 +344,9 @@ bool set_up_tls(SSL_CTX& context, const HttpsOptions& options) {
 
 class RunningHttpsServer final : public HttpsServer {
  public:
-  RunningHttpsServer(const HttpsOptions& options, RestApi& api, RequestObserver observer)
+  RunningHttpsServer(const HttpsOptions& options, Site& site, RequestObserver observer)
       : options_(options),
-        api_(api),
+        site_(site),
         observer_(std::move(observer)),
         memory_(kBodiesTogether * options.max_body_bytes),
         server_([this](SSL_CTX& context) { return set_up_tls(context, options_); }) {}
@@ -437,6 +437,10 @@ class RunningHttpsServer final : public HttpsServer {
                   "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'");
     if (from.status == 401) to.set_header("WWW-Authenticate", "Bearer");
     if (from.retry_after_s > 0) to.set_header("Retry-After", std::to_string(from.retry_after_s));
+    for (const auto& [name, value] : from.headers) {
+      to.headers.erase(name);
+      to.set_header(name, value);
+    }
     if (!from.body.empty()) to.set_content(from.body, from.content_type);
   }
 
@@ -453,10 +457,13 @@ class RunningHttpsServer final : public HttpsServer {
     if (transport::request_id().empty()) transport::set_request_id(new_request_id());
     head.request_id = transport::request_id();
 
-    Admitted admitted;
+    head.cookie = request.get_header_value("Cookie");
+    head.csrf_token = request.get_header_value("X-CSRF-Token");
+
+    Visit visit;
     Response answer;
     try {
-      answer = respond(request, head, admitted, reader);
+      answer = respond(request, head, visit, reader);
     } catch (const std::exception& exception) {
       if (t_connection != nullptr) t_connection->close_after_answer();
       answer = RestApi::problem(
@@ -466,9 +473,9 @@ class RunningHttpsServer final : public HttpsServer {
     if (!observer_) return;
     ServedRequest served;
     served.method = head.method;
-    served.path = admitted.operation != nullptr ? admitted.operation->path : "";
+    served.path = visit.path;
     served.request_id = head.request_id;
-    served.caller = admitted.caller != nullptr ? admitted.caller->name : "";
+    served.caller = visit.caller;
     served.status = answer.status;
     served.duration_us =
         std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - start).count();
@@ -477,7 +484,7 @@ class RunningHttpsServer final : public HttpsServer {
 
   // Decides before the body is read, reads it, answers. A body that is not read through ends the
   // connection.
-  Response respond(const httplib::Request& request, const Head& head, Admitted& admitted,
+  Response respond(const httplib::Request& request, const Head& head, Visit& visit,
                    const httplib::ContentReader* reader) {
     const bool has_body = reader != nullptr;
     const auto refuse = [&](Response response) {
@@ -489,7 +496,7 @@ class RunningHttpsServer final : public HttpsServer {
       return RestApi::problem(head, 503, "busy", "the edge has too many connections; try again");
     }
     Response refusal;
-    if (!api_.admit(head, admitted, refusal)) return refuse(refusal);
+    if (!site_.receive(head, visit, refusal)) return refuse(refusal);
     if (request.has_header("Content-Encoding"))
       return refuse(RestApi::problem(head, 415, "unsupported_media_type",
                                      "send the body as it is, without Content-Encoding"));
@@ -514,7 +521,7 @@ class RunningHttpsServer final : public HttpsServer {
     }
     // Now it is our turn: the sender is not cut off while we work.
     t_connection->expect_body(0, Milliseconds(2 * options_.request_timeout_ms));
-    return api_.answer(head, admitted, body.body());
+    return visit.answer(body.body());
   }
 
   Response too_large(const Head& head) const {
@@ -523,7 +530,7 @@ class RunningHttpsServer final : public HttpsServer {
   }
 
   const HttpsOptions options_;
-  RestApi& api_;
+  Site& site_;
   const RequestObserver observer_;
   BodyMemory memory_;
   std::atomic<Clock::time_point> cut_at_{Clock::time_point::max()};
@@ -534,14 +541,14 @@ class RunningHttpsServer final : public HttpsServer {
 
 }  // namespace
 
-Result<std::unique_ptr<HttpsServer>> HttpsServer::start(const HttpsOptions& options, RestApi& api,
+Result<std::unique_ptr<HttpsServer>> HttpsServer::start(const HttpsOptions& options, Site& site,
                                                         RequestObserver observer) {
   struct stat status {};
   if (stat(options.private_key.c_str(), &status) == 0 && (status.st_mode & 0077) != 0)
     return make_error(ErrorCode::refused,
                       "{} can be read by others than its owner; correct it with 'chmod 600'",
                       options.private_key.string());
-  auto server = std::make_unique<RunningHttpsServer>(options, api, std::move(observer));
+  auto server = std::make_unique<RunningHttpsServer>(options, site, std::move(observer));
   BAUTA_CHECK(server->start());
   return std::unique_ptr<HttpsServer>(std::move(server));
 }

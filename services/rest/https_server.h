@@ -1,4 +1,4 @@
-// HTTPS (TLS 1.2 or later) before the REST interface. Everything that a sender controls is bounded:
+// HTTPS (TLS 1.2 or later) before a site. Everything that a sender controls is bounded:
 // connections, the bytes and the time of headers and of a body, and the memory of all bodies
 // together.
 #pragma once
@@ -8,7 +8,8 @@
 #include <memory>
 #include <string>
 
-#include "services/rest/rest_api.h"
+#include "base/result.h"
+#include "services/rest/site.h"
 
 namespace bauta::rest {
 
@@ -30,9 +31,9 @@ using RequestObserver = std::function<void(const ServedRequest&)>;
 
 class HttpsServer {
  public:
-  // `api` must outlive the server. Errors: refused or invalid_argument for the TLS files; busy when
-  // another program has the port.
-  static Result<std::unique_ptr<HttpsServer>> start(const HttpsOptions& options, RestApi& api,
+  // `site` must outlive the server. Errors: refused or invalid_argument for the TLS files; busy
+  // when another program has the port.
+  static Result<std::unique_ptr<HttpsServer>> start(const HttpsOptions& options, Site& site,
                                                     RequestObserver observer = {});
   virtual ~HttpsServer() = default;
 

@@ -148,6 +148,15 @@ bool RestApi::admit(const Head& head, Admitted& admitted, Response& refusal) con
   return true;
 }
 
+bool RestApi::receive(const Head& head, Visit& visit, Response& refusal) {
+  Admitted admitted;
+  const bool may_go_on = admit(head, admitted, refusal);
+  visit.path = admitted.operation != nullptr ? admitted.operation->path : "";
+  visit.caller = admitted.caller != nullptr ? admitted.caller->name : "";
+  visit.answer = [this, head, admitted](const Body& body) { return answer(head, admitted, body); };
+  return may_go_on;
+}
+
 // --- Answers
 
 Response RestApi::run(const Head& head, const Admitted& admitted, const Body& body) {

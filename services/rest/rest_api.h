@@ -14,6 +14,7 @@
 
 #include "base/digest.h"
 #include "services/rest/desk.h"
+#include "services/rest/site.h"
 #include "services/rest/webhook.h"
 
 namespace bauta::rest {
@@ -27,31 +28,9 @@ struct Caller {
   Digest sha256{};  // of the key
 };
 
-struct Response {
-  int status = 200;
-  std::string content_type = "application/json";
-  std::string body;
-  int retry_after_s = 0;  // when not 0, the header Retry-After
-};
-
-// A request's line and headers: what is known before its body is read.
-struct Head {
-  std::string method, path;  // the path percent-decoded, without the query
-  std::string authorization, idempotency_key, content_type;
-  std::string request_id;
-};
-
-struct Body {
-  std::string json;  // the whole body, unless it is multipart
-  struct Part {
-    std::string name, content;
-  };
-  std::vector<Part> parts;
-};
-
 struct Operation;
 
-// A request that may go on: its body is worth reading.
+// What a request may do.
 struct Admitted {
   const Operation* operation = nullptr;
   const Caller* caller = nullptr;  // null for what anyone may ask
@@ -63,7 +42,7 @@ struct RestLimits {
   size_t max_remembered = 4096;  // requests under idempotency keys
 };
 
-class RestApi {
+class RestApi final : public Site {
  public:
   // on_decision is told of each decision before it is answered, and should not take long.
   RestApi(Desk& desk, std::vector<Caller> callers, RestLimits limits,
@@ -73,6 +52,7 @@ class RestApi {
         limits_(limits),
         on_decision_(std::move(on_decision)) {}
 
+  bool receive(const Head& head, Visit& visit, Response& refusal) override;
   // True and `admitted`; or false and `refusal` (401, 403, 404, 405, 415).
   bool admit(const Head& head, Admitted& admitted, Response& refusal) const;
   Response answer(const Head& head, const Admitted& admitted, const Body& body);
