@@ -51,6 +51,7 @@ class Parser {
     add_eval();
     add_bench();
     add_services();
+    add_platform();
     add_demo();
   }
 
@@ -499,14 +500,16 @@ class Parser {
           add(&app_, "serve", "Run a role as a network service, or all on this machine", serve);
       command
           ->add_option("--role", options->role,
-                       "edge, auth or key; all: a process for each, watched over")
-          ->check(CLI::IsMember({"edge", "auth", "key", "all"}))
+                       "edge, auth, key, storage or linkage; all: a process for each, watched over")
+          ->check(CLI::IsMember({"edge", "auth", "key", "storage", "linkage", "all"}))
           ->capture_default_str();
     }
     CLI::App* config = add_group("config", "The configuration of `bauta serve`");
     add(config, "check", "Read a configuration and say what is wrong with it", config_check);
     add(config, "default", "Print the default configuration, every option explained",
         config_default);
+    add(config, "init", "Write the configurations and API keys of a first start, without starting",
+        config_init);
     CLI::App* ca = add_group("ca", "A certificate authority for one deployment");
     {
       auto [init, options] = add(ca, "init", "Make the authority", ca_init);
@@ -516,12 +519,29 @@ class Parser {
         add(ca, "issue", "Issue a certificate with a new private key", ca_issue);
     issue->add_option("--ca", options->directory, "Directory of the authority [tls in --data]");
     issue->add_option("--out", options->out, "Directory for the files [that of the authority]");
-    issue->add_option("--name", options->name, "auth, key, or the name of an edge")->required();
+    issue
+        ->add_option("--name", options->name, "auth, key, storage, linkage, or the name of an edge")
+        ->required();
     issue->add_option("--host", options->hosts,
                       "Host names and addresses under which it is reached by devices");
     issue->add_option("--days", options->days, "Valid for so many days")
         ->check(CLI::Range(1, 3650))
         ->capture_default_str();
+  }
+
+  void add_platform() {
+    {
+      auto [command, options] =
+          add(&app_, "invite", "Make an invitation to register, as a link and a QR code", invite);
+      command->add_option("--hours", options->hours, "Good for so many hours")
+          ->check(CLI::Range(1, 8760))
+          ->capture_default_str();
+      command->add_option("--svg", options->svg, "Also write the QR code to this file");
+    }
+    CLI::App* consents = add_group("consents", "The ledger of consents");
+    add(consents, "verify", "Recompute the ledger and check every signature", consents_verify);
+    auto [check, options] = add(consents, "check", "Check a person's receipt", consents_check);
+    check->add_option("receipt", options->receipt, "File of the receipt")->required();
   }
 
   void add_demo() {

@@ -129,6 +129,15 @@ struct CaOptions {
   int days = 825;
 };
 
+struct InviteOptions {
+  int hours = 24;
+  std::filesystem::path svg;
+};
+
+struct ReceiptOptions {
+  std::filesystem::path receipt;
+};
+
 struct RedeliverOptions {
   std::string edge;
 };
@@ -243,8 +252,12 @@ Result<Report> ca_init(const CommonOptions&, const CaOptions&);            // ce
 Result<Report> ca_issue(const CommonOptions&, const CaOptions&);           // certificates.cpp
 Result<Report> config_check(const CommonOptions&);                         // serve.cpp
 Result<Report> config_default(const CommonOptions&);                       // serve.cpp
+Result<Report> config_init(const CommonOptions&);                          // serve.cpp
 // Returns when the process is told to stop.
-Result<Report> serve(const CommonOptions&, const ServeOptions&);  // serve.cpp
-Result<Report> demo(const CommonOptions&, const DemoOptions&);    // demo.cpp
+Result<Report> serve(const CommonOptions&, const ServeOptions&);             // serve.cpp
+Result<Report> demo(const CommonOptions&, const DemoOptions&);               // demo.cpp
+Result<Report> invite(const CommonOptions&, const InviteOptions&);           // platform.cpp
+Result<Report> consents_verify(const CommonOptions&);                        // platform.cpp
+Result<Report> consents_check(const CommonOptions&, const ReceiptOptions&);  // platform.cpp
 
 }  // namespace bauta::cli

@@ -6,17 +6,21 @@
 #include <unistd.h>
 
 #include "apps/cli/arguments.h"
+#include "base/file.h"
 #include "base/secret.h"
 #include "base/thread_pool.h"
 #include "keys/embedded_token.h"
 #include "keys/key_store.h"
 #include "services/key/edge_keys.h"
 #include "services/key/key_server.h"
+#include "services/linkage/site.h"
 #include "services/rest/https_server.h"
+#include "services/rest/rest_api.h"
 #include "services/run/deployment_files.h"
 #include "services/run/observer.h"
 #include "services/run/process.h"
 #include "services/run/supervisor.h"
+#include "services/storage/storage_server.h"
 #include "services/transport/client.h"
 #include "services/transport/server.h"
 
@@ -58,6 +62,15 @@ Status serve_key(const run::Config& config) {
   run::wait_for_stop();
   server->drain(config.drain_timeout_ms);
   return {};
+}
+
+// The observer must outlive the server.
+rest::RequestObserver observe_requests(run::Observer& observer) {
+  return [&observer](const rest::ServedRequest& served) {
+    observer.record({fmt::format("{} {}", served.method, served.path), served.caller,
+                     served.request_id, std::to_string(served.status), served.status >= 500,
+                     served.duration_us});
+  };
 }
 
 rest::Access access_of(const std::string& role) {
@@ -111,16 +124,102 @@ Status serve_edge(const run::Config& config) {
   if (webhook != nullptr)
     on_decision = [&](const rest::Decided& decided) { webhook->send(decided); };
   rest::RestApi api(*desk, std::move(callers), {static_cast<size_t>(edge.max_images)}, on_decision);
-  const auto record = [&](const rest::ServedRequest& served) {
-    observer->record({fmt::format("{} {}", served.method, served.path), served.caller,
-                      served.request_id, std::to_string(served.status), served.status >= 500,
-                      served.duration_us});
-  };
   BAUTA_TRY(const std::unique_ptr<rest::HttpsServer> server,
-            rest::HttpsServer::start(https, api, record));
+            rest::HttpsServer::start(https, api, observe_requests(*observer)));
   run::announce_ready(fmt::format("the edge on port {}", server->port()));
   run::wait_for_stop();
   server->drain(config.drain_timeout_ms);
+  return {};
+}
+
+Status serve_storage(const run::Config& config) {
+  BAUTA_CHECK(run::become_user(config.storage.user));
+  BAUTA_TRY(const std::unique_ptr<storage::StorageServer> storage,
+            storage::StorageServer::open(config.data / "storage"));
+  BAUTA_TRY(const std::unique_ptr<run::Observer> observer,
+            run::Observer::create("storage", config.log, config.storage.metrics_listen));
+  BAUTA_TRY(const std::unique_ptr<transport::Server> server,
+            transport::Server::serve_storage({config.storage.listen, config.storage.tls}, *storage,
+                                             observer->of_calls()));
+  run::announce_ready(fmt::format("the storage server on port {}", server->port()));
+  run::wait_for_stop();
+  server->drain(config.drain_timeout_ms);
+  return {};
+}
+
+// The linkage server's connections to one engine.
+struct EngineConnections {
+  std::unique_ptr<AuthService> auth;
+  std::unique_ptr<EdgeKeyService> edge_keys;
+  std::unique_ptr<CollectionService> collection;
+};
+
+Result<EngineConnections> connect(const run::LinkedEngine& engine) {
+  transport::ClientOptions to;
+  to.tls = engine.tls;
+  to.address = engine.auth_service;
+  EngineConnections connections;
+  BAUTA_TRY(connections.auth, transport::connect_auth(to));
+  BAUTA_TRY(connections.collection, transport::connect_collection(to));
+  to.address = engine.key_service;
+  BAUTA_TRY(connections.edge_keys, transport::connect_edge_keys(to));
+  return connections;
+}
+
+linkage::EngineOptions engine_options(const run::Config& config, const run::LinkedEngine& engine) {
+  rest::DeskOptions desk{std::string(transport::kLinkageName), engine.tenant, engine.engine,
+                         config.linkage.detector,
+                         config.data / "linkage" / "engines" / engine.name};
+  return {engine.name, engine.title, engine.purposes, std::move(desk)};
+}
+
+Result<std::unique_ptr<keys::KeyStore>> open_package_keys(const run::Config& config) {
+  BAUTA_CHECK(keys::create_embedded_token(config.linkage.token));
+  BAUTA_TRY(std::unique_ptr<keys::Token> token,
+            keys::Token::open(keys::embedded_token_config(config.linkage.token)));
+  return keys::KeyStore::open(std::move(token), config.data / "linkage");
+}
+
+Status serve_linkage(const run::Config& config) {
+  const run::LinkageConfig& linkage = config.linkage;
+  BAUTA_CHECK(run::become_user(linkage.user));
+  BAUTA_CHECK(harden_process());
+  transport::ClientOptions to;
+  to.tls = linkage.tls;
+  to.address = linkage.storage_service;
+  BAUTA_TRY(const std::unique_ptr<StorageService> storage, transport::connect_storage(to));
+  BAUTA_CHECK(create_directory(config.data / "linkage", 0700));
+  BAUTA_CHECK(create_directory(config.data / "linkage" / "engines", 0700));
+  std::vector<EngineConnections> connections;
+  std::vector<std::unique_ptr<linkage::Engine>> engines;
+  for (const run::LinkedEngine& engine : linkage.engines) {
+    BAUTA_TRY(EngineConnections connected, connect(engine));
+    BAUTA_TRY(std::unique_ptr<linkage::Engine> opened,
+              linkage::Engine::open(
+                  engine_options(config, engine),
+                  {connected.auth.get(), connected.edge_keys.get(), connected.collection.get()}));
+    connections.push_back(std::move(connected));
+    engines.push_back(std::move(opened));
+  }
+  BAUTA_TRY(std::unique_ptr<keys::KeyStore> package_keys, open_package_keys(config));
+  BAUTA_TRY(const std::unique_ptr<linkage::LinkageServer> server,
+            linkage::LinkageServer::open(
+                {config.data / "linkage", linkage.detector, linkage.collect_interval_ms},
+                std::move(package_keys), *storage, std::move(engines)));
+  linkage::SiteOptions site_options{linkage.public_url, {}};
+  BAUTA_TRY(const Bytes operator_key, from_hex(linkage.operator_key_sha256));
+  std::copy_n(operator_key.begin(), std::min(operator_key.size(), sizeof(Digest)),
+              site_options.operator_key.begin());
+  linkage::LinkageSite site(*server, site_options);
+  rest::HttpsOptions https{linkage.listen, linkage.https_certificate, linkage.https_private_key};
+  https.max_body_bytes = static_cast<size_t>(linkage.max_body_bytes);
+  BAUTA_TRY(const std::unique_ptr<run::Observer> observer,
+            run::Observer::create("linkage", config.log, linkage.metrics_listen));
+  BAUTA_TRY(const std::unique_ptr<rest::HttpsServer> https_server,
+            rest::HttpsServer::start(https, site, observe_requests(*observer)));
+  run::announce_ready(fmt::format("the linkage server on port {}", https_server->port()));
+  run::wait_for_stop();
+  https_server->drain(config.drain_timeout_ms);
   return {};
 }
 
@@ -150,13 +249,24 @@ Status serve_all(const fs::path& file, const run::Config& config) {
   const auto role = [&](const char* name) {
     return run::Child{name, {self, "serve", "--role", name, "--config", file.string()}};
   };
-  const std::vector<run::Child> children{
+  std::vector<run::Child> children{
       role("key"), {"auth", {auth.string(), file.string()}}, role("edge")};
+  for (const run::LinkedEngine& engine : config.linkage.engines)
+    if (!engine.config.empty())
+      children.push_back(
+          {"engine " + engine.name, {self, "serve", "--config", engine.config.string()}});
+  if (!config.linkage.engines.empty()) {
+    children.push_back(role("storage"));
+    children.push_back(role("linkage"));
+  }
   run::SupervisorOptions options;
   options.drain_timeout_ms = config.drain_timeout_ms;
   return run::supervise(children, options, [&] {
     const std::string port = config.edge.listen.substr(config.edge.listen.rfind(':') + 1);
     run::announce_ready(fmt::format("https://localhost:{}", port));
+    if (!config.linkage.engines.empty())
+      fmt::print(stderr, "bauta: invite people to {} with 'bauta invite'\n",
+                 config.linkage.public_url);
   });
 }
 
@@ -171,6 +281,8 @@ Result<Report> serve(const CommonOptions& common, const ServeOptions& options) {
   if (options.role == "key") BAUTA_CHECK(serve_key(config));
   if (options.role == "edge") BAUTA_CHECK(serve_edge(config));
   if (options.role == "auth") BAUTA_CHECK(become_auth_server(file));
+  if (options.role == "storage") BAUTA_CHECK(serve_storage(config));
+  if (options.role == "linkage") BAUTA_CHECK(serve_linkage(config));
   if (options.role == "all") BAUTA_CHECK(serve_all(file, config));
   return Report{};
 }
@@ -181,6 +293,13 @@ Result<Report> config_check(const CommonOptions& common) {
   BAUTA_CHECK(run::check_files(config));
   return Report{{{"config", file.string()}, {"ok", true}},
                 fmt::format("{} is in order\n", file.string())};
+}
+
+Result<Report> config_init(const CommonOptions& common) {
+  const fs::path file = common.data / "bauta.toml";
+  BAUTA_CHECK(run::create_default_config(file, common.token));
+  return Report{{{"config", file.string()}},
+                fmt::format("{} is there; 'bauta serve' starts it\n", file.string())};
 }
 
 Result<Report> config_default(const CommonOptions&) {

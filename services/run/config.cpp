@@ -115,6 +115,62 @@ std::vector<Option> options_of(Config& c) {
        "What it is signed with: 16 to 4,096 bytes, readable by its owner only."},
       {"edge", "webhook_authority", &c.edge.webhook_authority,
        "Whose certificate the receiver must have."},
+
+      {"storage", "listen", Address{&c.storage.listen},
+       "Where the storage server listens (gRPC, mutual TLS)."},
+      {"storage", "authority", &c.storage.tls.authority, "Whose certificates it accepts."},
+      {"storage", "certificate", &c.storage.tls.certificate,
+       "Its certificate, for the name `storage`."},
+      {"storage", "private_key", &c.storage.tls.private_key, "Readable by its owner only."},
+      {"storage", "user", &c.storage.user, "User to run as."},
+      {"storage", "metrics_listen", Address{&c.storage.metrics_listen, true},
+       "Where it shows metrics for Prometheus, in plain HTTP; empty: nowhere."},
+
+      {"linkage", "listen", Address{&c.linkage.listen},
+       "Where phones and operators reach the linkage server (HTTPS)."},
+      {"linkage", "authority", &c.linkage.tls.authority,
+       "Whose certificate the storage server must have."},
+      {"linkage", "certificate", &c.linkage.tls.certificate,
+       "Shown to the storage server, for the name `linkage`."},
+      {"linkage", "private_key", &c.linkage.tls.private_key, "Readable by its owner only."},
+      {"linkage", "https_certificate", &c.linkage.https_certificate,
+       "Shown to phones; with intermediate certificates."},
+      {"linkage", "https_private_key", &c.linkage.https_private_key, "Readable by its owner only."},
+      {"linkage", "user", &c.linkage.user, "User to run as."},
+      {"linkage", "metrics_listen", Address{&c.linkage.metrics_listen, true},
+       "Where it shows metrics for Prometheus, in plain HTTP; empty: nowhere."},
+      {"linkage", "storage_service", Address{&c.linkage.storage_service},
+       "Where the storage server is."},
+      {"linkage", "token", &c.linkage.token,
+       "Its own key token, for packages and receipts; never the key service's."},
+      {"linkage", "public_url", &c.linkage.public_url, "How phones reach it; stands in QR codes."},
+      {"linkage", "detector", &c.linkage.detector, "Face detector, as for the edge."},
+      {"linkage", "operator_key_sha256", &c.linkage.operator_key_sha256,
+       "Digest of the operators' API key, as for edge.api_keys; empty: no operators' interface."},
+      {"linkage", "collect_interval_ms", Number{&c.linkage.collect_interval_ms, 100, 3'600'000},
+       "How often the engines' logs are collected."},
+      {"linkage", "max_body_bytes", Number{&c.linkage.max_body_bytes, 1024, int64_t{1} << 26},
+       "Largest request body; more is answered 413."},
+  };
+}
+
+// Of one table of linkage.engines.
+std::vector<Option> options_of(LinkedEngine& e) {
+  return {
+      {"linkage.engines", "name", &e.name, "In logs and receipts."},
+      {"linkage.engines", "title", &e.title, "For persons."},
+      {"linkage.engines", "purposes", &e.purposes, "Each is a gallery of that name."},
+      {"linkage.engines", "config", &e.config,
+       "The engine's own bauta.toml, when `bauta serve` shall run it here too."},
+      {"linkage.engines", "auth_service", Address{&e.auth_service},
+       "Where its authentication server is."},
+      {"linkage.engines", "key_service", Address{&e.key_service}, "Where its key service is."},
+      {"linkage.engines", "authority", &e.tls.authority, "Whose certificates its servers have."},
+      {"linkage.engines", "certificate", &e.tls.certificate,
+       "Of that authority, for the name `linkage`."},
+      {"linkage.engines", "private_key", &e.tls.private_key, "Readable by its owner only."},
+      {"linkage.engines", "tenant", &e.tenant, "Tenant whose key new galleries are under."},
+      {"linkage.engines", "engine", &e.engine, "Feature extractor, as for the edge."},
   };
 }
 
@@ -131,6 +187,8 @@ class Reader {
         BAUTA_CHECK(read_option(option, *node));
     if (const toml::node* node = root_["edge"]["api_keys"].node())
       BAUTA_CHECK(read_api_keys(*node, config.edge.api_keys));
+    if (const toml::node* node = root_["linkage"]["engines"].node())
+      BAUTA_CHECK(read_engines(*node, config.linkage.engines));
     return {};
   }
 
@@ -152,8 +210,9 @@ class Reader {
         const auto named = [&in_section, &name = name](const Option& o) {
           return in_section(o) && name.str() == o.name;
         };
-        const bool keys = section.str() == "edge" && name.str() == "api_keys";
-        if (!keys && std::none_of(options.begin(), options.end(), named))
+        const bool list = (section.str() == "edge" && name.str() == "api_keys") ||
+                          (section.str() == "linkage" && name.str() == "engines");
+        if (!list && std::none_of(options.begin(), options.end(), named))
           return wrong(value,
                        fmt::format("there is no option {} in [{}]", name.str(), section.str()));
       }
@@ -200,6 +259,37 @@ class Reader {
     return {};
   }
 
+  Status read_engines(const toml::node& node, std::vector<LinkedEngine>& engines) const {
+    const toml::array* array = node.as_array();
+    if (array == nullptr)
+      return wrong(node, "linkage.engines should be [[linkage.engines]] tables");
+    for (const toml::node& element : *array) {
+      const toml::table* table = element.as_table();
+      if (table == nullptr) return wrong(element, "an engine is a table");
+      LinkedEngine engine;
+      const std::vector<Option> options = options_of(engine);
+      for (const auto& [name, value] : *table) {
+        const auto option = std::ranges::find_if(
+            options, [&name = name](const Option& o) { return name.str() == o.name; });
+        if (option == options.end())
+          return wrong(value, fmt::format("there is no option {} of an engine", name.str()));
+        BAUTA_CHECK(read_option(*option, value));
+      }
+      if (engine.name.empty() || engine.purposes.empty() || engine.auth_service.empty() ||
+          engine.key_service.empty() || engine.tls.authority.empty() ||
+          engine.tls.certificate.empty() || engine.tls.private_key.empty())
+        return wrong(element,
+                     "an engine needs a name, purposes, auth_service, key_service, authority, "
+                     "certificate and private_key");
+      for (const LinkedEngine& other : engines)
+        if (other.name == engine.name)
+          return wrong(element, fmt::format("two engines have the name '{}'", engine.name));
+      if (engine.title.empty()) engine.title = engine.name;
+      engines.push_back(std::move(engine));
+    }
+    return {};
+  }
+
   Status read_api_keys(const toml::node& node, std::vector<ApiKey>& keys) const {
     const toml::array* array = node.as_array();
     if (array == nullptr) return wrong(node, "edge.api_keys should be [[edge.api_keys]] tables");
@@ -232,9 +322,10 @@ class Reader {
   const toml::table& root_;
 };
 
-void make_absolute(Config& config, const fs::path& directory) {
-  for (const Option& option : options_of(config))
-    if (const auto* path = std::get_if<fs::path*>(&option.target); path != nullptr)
+void make_absolute(const std::vector<Option>& options, const fs::path& directory) {
+  for (const Option& option : options)
+    if (const auto* path = std::get_if<fs::path*>(&option.target);
+        path != nullptr && !(*path)->empty())
       **path = (directory / **path).lexically_normal();
 }
 
@@ -264,6 +355,15 @@ std::string to_toml(const Target& target) {
   return fmt::format("[{}]", list);
 }
 
+// What a table of an engine may hold.
+std::string commented_engine() {
+  LinkedEngine engine;
+  std::string text = "# [[linkage.engines]]\n";
+  for (const Option& option : options_of(engine))
+    text += fmt::format("# {} = {}    # {}\n", option.name, to_toml(option.target), option.meaning);
+  return text;
+}
+
 }  // namespace
 
 Result<Config> read_config(const fs::path& file) {
@@ -276,7 +376,9 @@ Result<Config> read_config(const fs::path& file) {
     return make_error(ErrorCode::invalid_argument, "{}, line {}: {}", file.string(),
                       error.source().begin.line, error.description());
   }
-  make_absolute(config, fs::absolute(file).parent_path());
+  const fs::path directory = fs::absolute(file).parent_path();
+  make_absolute(options_of(config), directory);
+  for (LinkedEngine& engine : config.linkage.engines) make_absolute(options_of(engine), directory);
   return config;
 }
 
@@ -296,6 +398,17 @@ std::string to_toml(const Config& config) {
   for (const ApiKey& key : config.edge.api_keys)
     text += fmt::format("[[edge.api_keys]]\nname = {}\nrole = {}\nsha256 = {}\n",
                         toml_text(key.name), toml_text(key.role), toml_text(to_hex(key.sha256)));
+  text +=
+      "\n# The engines that persons may opt in to. With one or more, `bauta serve` also runs the "
+      "storage and the linkage server.\n";
+  if (copy.linkage.engines.empty()) text += commented_engine();
+  for (LinkedEngine& engine : copy.linkage.engines) {
+    text += "[[linkage.engines]]\n";
+    for (const Option& option : options_of(engine))
+      if (const auto* path = std::get_if<fs::path*>(&option.target);
+          path == nullptr || !(*path)->empty())
+        text += fmt::format("{} = {}\n", option.name, to_toml(option.target));
+  }
   return text;
 }
 

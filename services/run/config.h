@@ -62,6 +62,43 @@ struct EdgeConfig {
   std::vector<ApiKey> api_keys;
 };
 
+struct StorageConfig {
+  std::string listen = "127.0.0.1:7444";
+  transport::TlsFiles tls{"tls/ca.pem", "tls/storage.pem", "tls/storage.key"};
+  std::string user;
+  std::string metrics_listen;
+};
+
+// An engine that the linkage server serves: an authentication server with its tenant and key
+// service, here or elsewhere.
+struct LinkedEngine {
+  std::string name;
+  std::string title;                  // for persons
+  std::vector<std::string> purposes;  // each a gallery of that name
+  std::filesystem::path config;       // when `bauta serve` shall run it too, its own bauta.toml
+  std::string auth_service, key_service;
+  transport::TlsFiles tls;  // as an edge there, under the name "linkage"
+  std::string tenant = "default";
+  std::string engine = "patchnet";
+};
+
+struct LinkageConfig {
+  std::string listen = "127.0.0.1:8444";
+  transport::TlsFiles tls{"tls/ca.pem", "tls/linkage.pem", "tls/linkage.key"};
+  std::filesystem::path https_certificate = "tls/linkage.pem";
+  std::filesystem::path https_private_key = "tls/linkage.key";
+  std::string user;
+  std::string metrics_listen;
+  std::string storage_service = "127.0.0.1:7444";
+  std::filesystem::path token = "../bauta-linkage-token";
+  std::string public_url = "https://localhost:8444";
+  std::string detector = "haar5";
+  std::string operator_key_sha256;
+  int64_t collect_interval_ms = 1'000;
+  int64_t max_body_bytes = int64_t{32} << 20;
+  std::vector<LinkedEngine> engines;
+};
+
 struct Config {
   std::filesystem::path data = ".";
   std::filesystem::path token = "../bauta-token";
@@ -70,6 +107,8 @@ struct Config {
   KeyConfig key;
   AuthConfig auth;
   EdgeConfig edge;
+  StorageConfig storage;
+  LinkageConfig linkage;
 };
 
 // Paths in the result are absolute: those in the file are relative to its directory. Errors: those

@@ -8,8 +8,10 @@
 
 namespace bauta::run {
 
-// Makes DATA/bauta.toml, and DATA/api-key with the key of its one API key, unless the file is
-// there. Ports stay the defaults.
+// Makes DATA/bauta.toml, and DATA/api-key with the key of its one API key and of the operators,
+// unless the file is there. Ports stay the defaults. The integration platform serves three engines:
+// this deployment itself, and two more with files of their own in DATA/engines/NAME, of which each
+// has its own authority, keys, token (TOKEN-NAME) and ports.
 Status create_default_config(const std::filesystem::path& file, const std::filesystem::path& token);
 
 // Makes what the configuration names and is not there: the data directories of the roles, owned by

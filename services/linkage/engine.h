@@ -1,0 +1,67 @@
+// One engine as the linkage server uses it: another authentication server with a tenant, a key pair
+// and galleries of its own, where this server is an edge. Makes that engine's features out of a
+// package, encrypts them for that engine's tenant, and enrols them there.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/secret.h"
+#include "face/engine.h"
+#include "services/rest/desk.h"
+#include "services/services.h"
+
+namespace bauta::linkage {
+
+struct EngineOptions {
+  std::string name;                   // in the interface, the ledger and the storage server
+  std::string title;                  // for persons
+  std::vector<std::string> purposes;  // each a gallery of that name
+  rest::DeskOptions desk;
+};
+
+// The interfaces must outlive the engine.
+struct EngineServices {
+  AuthService* auth = nullptr;
+  EdgeKeyService* edge_keys = nullptr;
+  CollectionService* collection = nullptr;
+};
+
+class Engine {
+ public:
+  static Result<std::unique_ptr<Engine>> open(EngineOptions options, EngineServices services);
+
+  const EngineOptions& options() const { return options_; }
+  bool has_purpose(const std::string& purpose) const;
+  CollectionService& collection() { return *services_.collection; }
+
+  // Makes the galleries that are missing, and has this edge's own key delivered, so that enrolments
+  // wait for neither. Errors: those of the engine.
+  Status prepare();
+
+  // The embeddings of a package's usable images, for the caller to wipe. Error refused, in words
+  // for the person: no image can be used.
+  Result<std::vector<face::Embedding>> extract(ByteView package) const;
+  // All of them as one subject. Fine when the subject is enrolled already: then an earlier attempt
+  // reached its end. Errors: those of the engine.
+  Status enrol(const std::string& purpose, const std::string& subject,
+               std::span<const face::Embedding> embeddings);
+  // Fine when the subject is not enrolled.
+  Status erase(const std::string& purpose, const std::string& subject);
+
+  // What it has by now; error unavailable when it does not answer.
+  Result<std::vector<v1::Gallery>> galleries();
+
+ private:
+  Engine(EngineOptions options, EngineServices services)
+      : options_(std::move(options)), services_(services) {}
+
+  const EngineOptions options_;
+  const EngineServices services_;
+  std::unique_ptr<face::Engine> features_;
+  std::unique_ptr<face::Detector> detector_;
+  std::unique_ptr<rest::Desk> desk_;
+};
+
+}  // namespace bauta::linkage
