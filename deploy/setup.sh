@@ -103,6 +103,15 @@ install_packages() {
     progress "${#missing[@]} packages and theirs" || explain_apt
 }
 
+# What tests/browser needs. Node and npm of another origin than Debian serve as well.
+install_browser() {
+  local list=(browser)
+  if command -v node npm chromium >/dev/null; then list=(); fi
+  ((${#list[@]} == 0)) || install_packages "${list[@]}"
+  (cd tests/browser && npm ci --ignore-scripts --no-audit --no-fund) >>"$log" 2>&1 9>&- </dev/null ||
+    fail "npm could not install playwright-core; its last words are in $log."
+}
+
 explain_apt() {
   if grep -qE 'Could not resolve|Temporary failure|Could not connect|Cannot initiate|Unable to connect|Failed to fetch|onnection (timed out|failed|refused)' "$log"; then
     fail "the Debian package mirror cannot be reached; check the network (or the proxy) and run this again. Details: $log"

@@ -1,0 +1,159 @@
+// A person's way through the pages in headless Chromium, whose camera shows one of the demo's people. Screenshots of each
+// step go to the folder of the second argument.
+//
+// usage: node registration_test.js BAUTA SCREENSHOTS
+import assert from "node:assert/strict";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { chromium } from "playwright-core";
+import { identify, source, startPlatform, waitFor } from "./platform.js";
+
+const [bauta, screenshots] = process.argv.slice(2).map(each => path.resolve(each));
+const kSizes = { phone: { width: 390, height: 844 }, desktop: { width: 1280, height: 900 } };
+const kEngines = ["patchnet", "gradients", "textures"];
+const photo = (person, number) => path.join(source, `examples/people/${person}/${person}_000${number}.jpg`);
+
+function step(sentence) {
+  console.log("  " + sentence);
+}
+
+// Every width of a page, at the state it is in.
+async function picture(page, name) {
+  for (const [size, viewport] of Object.entries(kSizes)) {
+    await page.setViewportSize(viewport);
+    await page.screenshot({ path: path.join(screenshots, `${name}-${size}.png`), fullPage: true });
+  }
+  await page.setViewportSize(kSizes.phone);
+}
+
+// What keyboards and screen readers need: a name for everything that can be used, one h1, a language.
+async function checkAccessible(page) {
+  const nameless = await page.evaluate(() => {
+    const named = element => element.textContent.trim() || element.getAttribute("aria-label") || element.labels?.length;
+    return [...document.querySelectorAll("button, input, a, video, summary")].filter(element => !named(element)).map(element => element.outerHTML);
+  });
+  assert.deepEqual(nameless, []);
+  assert.equal(await page.locator("h1").count(), 1);
+  assert.equal(await page.locator("html").getAttribute("lang"), "en");
+  assert.equal(await page.locator("img:not([alt])").count(), 0);
+}
+
+async function decisions(platform, image) {
+  const found = {};
+  for (const engine of kEngines) found[engine] = (await identify(platform.engines[engine], image)).decision;
+  return found;
+}
+
+async function test(platform, page, person) {
+  const requests = [], problems = [];
+  page.on("request", request => requests.push(request.url()));
+  page.on("console", message => { if (message.type() === "error") problems.push(message.text()); });
+  page.on("pageerror", error => problems.push(String(error)));
+
+  await page.goto(platform.url);
+  await page.getByRole("heading", { name: "You need an invitation" }).waitFor();
+  problems.length = 0;  // 401 is how the page learns that nobody is registered here
+  await page.goto(await platform.invite());
+  await page.getByRole("heading", { name: "Register your face" }).waitFor();
+  assert.ok(!page.url().includes("#"), "the invitation left the address");
+  await checkAccessible(page);
+  await picture(page, "1-register");
+
+  step("a picture without a face is refused with a reason");
+  await page.locator("#file").setInputFiles(path.join(source, "examples/refused/no_face.jpg"));
+  await page.locator("#status.error").waitFor();
+  assert.match(await page.locator("#status").textContent(), /cannot be used: ./);
+  await picture(page, "2-refused");
+
+  step("the camera's pictures are taken");
+  await page.locator("#camera").click();
+  for (let count = 1; count <= 2; ++count) {
+    await page.locator("#take").click();
+    await page.locator("#pictures li").nth(count - 1).waitFor({ timeout: 30_000 });
+  }
+  await page.locator("summary").click();
+  await page.locator("#name").fill(`<img src=x onerror="document.title='owned'">`);
+  await page.locator("#age").fill("33");
+  await picture(page, "3-pictures");
+  await page.locator("#register").click();
+  await page.getByRole("heading", { name: "Where your face may be used" }).waitFor({ timeout: 30_000 });
+  await checkAccessible(page);
+
+  step("opting in to three engines");
+  for (const engine of kEngines) {
+    const consent = page.locator(`#consent-${engine}-entrance`);
+    await consent.focus();
+    await page.keyboard.press("Space");  // by keyboard
+    await page.locator(`li[data-state=enrolled] #consent-${engine}-entrance`).waitFor({ timeout: 60_000 });
+  }
+  await picture(page, "4-opted-in");
+  assert.deepEqual(await decisions(platform, photo(person, 5)), { patchnet: "accepted", gradients: "accepted", textures: "accepted" });
+  const waited_ms = await waitFor(async () => await page.locator("#uses li", { hasText: "recognised" }).count() === 3, 5000, "three uses shown");
+  step(`each recognition shown after ${waited_ms} ms`);
+  await picture(page, "5-uses");
+
+  step("opting out of one");
+  await page.locator("#consent-gradients-entrance").click();
+  await page.locator("li[data-state=off] #consent-gradients-entrance").waitFor({ timeout: 10_000 });
+  const start = Date.now();
+  assert.deepEqual(await decisions(platform, photo(person, 5)), { patchnet: "accepted", gradients: "rejected", textures: "accepted" });
+  step(`refused there; three decisions took ${Date.now() - start} ms`);
+  await picture(page, "6-opted-out");
+
+  step("deletion, with a receipt");
+  await page.locator("#delete").click();
+  await picture(page, "7-confirm");
+  await page.locator("#delete-yes").click();
+  await page.locator("#deleted").waitFor({ timeout: 30_000 });
+  const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("link", { name: "Download" }).click()]);
+  assert.equal(JSON.parse(JSON.parse(readFileSync(await download.path())).record).event, "deleted");
+  await picture(page, "8-deleted");
+  assert.deepEqual(await decisions(platform, photo(person, 5)), { patchnet: "rejected", gradients: "rejected", textures: "rejected" });
+  assert.deepEqual((await page.context().cookies()).map(cookie => cookie.name), []);
+
+  assert.deepEqual(problems, []);
+  assert.notEqual(await page.title(), "owned");
+  assert.deepEqual([...new Set(requests.map(url => new URL(url).origin))].filter(origin => origin !== platform.url && origin !== "null"), []);
+}
+
+async function testOperator(platform, page) {
+  await page.goto(platform.url + "/operator");
+  await page.locator("#key").fill("not the key");
+  await page.getByRole("button", { name: "Show" }).click();
+  await page.locator("#status.error").waitFor();
+  await page.locator("#key").fill(platform.operator_key);
+  await page.getByRole("button", { name: "Show" }).click();
+  await page.getByRole("heading", { name: "Engines and galleries" }).waitFor();
+  await page.locator("#invite").click();
+  await page.locator("#invitation").waitFor();
+  await checkAccessible(page);
+  await picture(page, "9-operator");
+}
+
+mkdirSync(screenshots, { recursive: true });
+const folder = mkdtempSync(path.join(os.tmpdir(), "bauta-browser-"));
+const person = "Arlecchino";
+// Chromium's fake camera repeats a film; this one has a single frame, twice.
+const film = path.join(folder, "camera.mjpeg");
+writeFileSync(film, Buffer.concat([readFileSync(photo(person, 1)), readFileSync(photo(person, 1))]));
+const platform = await startPlatform(bauta);
+const browser = await chromium.launch({
+  executablePath: process.env.BAUTA_CHROMIUM ?? "/usr/bin/chromium",
+  args: ["--no-sandbox", "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream", `--use-file-for-fake-video-capture=${film}`],
+});
+try {
+  const context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: kSizes.phone, permissions: ["camera"], acceptDownloads: true });
+  const page = await context.newPage();
+  page.setDefaultTimeout(30_000);
+  await test(platform, page, person).catch(async error => {
+    await page.screenshot({ path: path.join(screenshots, "failed.png"), fullPage: true });
+    throw error;
+  });
+  await testOperator(platform, await context.newPage());
+  console.log("passed");
+} finally {
+  await browser.close();
+  await platform.stop();
+  rmSync(folder, { recursive: true });
+}
