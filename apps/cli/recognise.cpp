@@ -89,6 +89,7 @@ Result<Report> identify(const CommonOptions& common, const IdentifyOptions& opti
          {"subject",
           recognition.decision == v1::DECISION_ACCEPTED ? Json(recognition.subject) : Json()},
          {"reason", recognition.reason},
+         {"presentation", face::presentation_name(recognition.presentation)},
          {"timings_ms", to_json(recognition.timings)}});
     if (options.candidates > 1) report.json.back()["candidates"] = recognition.candidates;
     const std::string answer = recognition.decision == v1::DECISION_ACCEPTED ? recognition.subject
@@ -112,6 +113,7 @@ Result<Report> verify(const CommonOptions& common, const VerifyOptions& options)
   Report report;
   report.json = {{"decision", decision_name(recognition.decision)},
                  {"reason", recognition.reason},
+                 {"presentation", face::presentation_name(recognition.presentation)},
                  {"timings_ms", to_json(recognition.timings)}};
   report.text = fmt::format(
       "{}: {}{}{}\n  {}\n", options.subject, decision_name(recognition.decision),

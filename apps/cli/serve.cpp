@@ -208,8 +208,7 @@ Status serve_linkage(const run::Config& config) {
                 std::move(package_keys), *storage, std::move(engines)));
   linkage::SiteOptions site_options{linkage.public_url, {}};
   BAUTA_TRY(const Bytes operator_key, from_hex(linkage.operator_key_sha256));
-  std::copy_n(operator_key.begin(), std::min(operator_key.size(), sizeof(Digest)),
-              site_options.operator_key.begin());
+  std::ranges::copy(operator_key, site_options.operator_key.begin());
   linkage::LinkageSite site(*server, site_options);
   rest::HttpsOptions https{linkage.listen, linkage.https_certificate, linkage.https_private_key};
   https.max_body_bytes = static_cast<size_t>(linkage.max_body_bytes);

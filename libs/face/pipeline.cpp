@@ -66,15 +66,25 @@ Result<FaceOutcome> find_face(const Image& photo, const Detector& detector,
   timings.detect_ms = watch.lap_ms();
   auto chosen = choose_face(std::move(faces), photo, options.choice);
   if (auto* refusal = std::get_if<Refusal>(&chosen))
-    return FaceOutcome{std::move(*refusal), timings};
+    return FaceOutcome{std::move(*refusal), timings, Presentation::not_checked};
 
   auto& detected = std::get<DetectedFace>(chosen);
   BAUTA_TRY(AlignedFace aligned, align_face(photo, detected.landmarks));
   BAUTA_TRY(const FaceQuality quality, measure_quality(aligned, detected.landmarks));
   timings.align_ms = watch.lap_ms();
   if (auto refusal = refuse_quality(quality, options.thresholds))
-    return FaceOutcome{std::move(*refusal), timings};
-  return FaceOutcome{FoundFace{std::move(aligned), std::move(detected), quality}, timings};
+    return FaceOutcome{std::move(*refusal), timings, Presentation::not_checked};
+  auto presentation = Presentation::not_checked;
+  if (options.presentation != nullptr) {
+    BAUTA_TRY(presentation, options.presentation->check(photo, detected));
+  }
+  if (presentation == Presentation::fail)
+    return FaceOutcome{Refusal{RefusalReason::presentation_attack,
+                               "This does not look like a live face. Stand before the camera "
+                               "yourself, without a print or a screen."},
+                       timings, presentation};
+  return FaceOutcome{FoundFace{std::move(aligned), std::move(detected), quality}, timings,
+                     presentation};
 }
 
 Result<FaceOutcome> find_face(ByteView image_bytes, const Detector& detector,

@@ -5,6 +5,7 @@
 
 #include "face/align.h"
 #include "face/detect.h"
+#include "face/presentation.h"
 #include "face/quality.h"
 
 namespace bauta::face {
@@ -20,6 +21,7 @@ struct FaceOptions {
   ImageLimits limits;
   QualityThresholds thresholds;
   FaceChoice choice = FaceChoice::only;
+  const PresentationCheck* presentation = nullptr;  // none: nothing is checked
 };
 
 struct FaceTimings {
@@ -38,13 +40,14 @@ struct FoundFace {
 struct FaceOutcome {
   std::variant<FoundFace, Refusal> outcome;
   FaceTimings timings;
+  Presentation presentation = Presentation::not_checked;  // pass or fail where a check got so far
 
   const FoundFace* face() const { return std::get_if<FoundFace>(&outcome); }
   const Refusal* refusal() const { return std::get_if<Refusal>(&outcome); }
 };
 
 // Decode, detect, align, judge. A photo without a usable face is an outcome, not an error; errors
-// are decode_image's (the bytes are no image) and the detector's.
+// are decode_image's (the bytes are no image), the detector's and the presentation check's.
 Result<FaceOutcome> find_face(ByteView image_bytes, const Detector& detector,
                               const FaceOptions& options = {});
 

@@ -132,5 +132,47 @@ TEST(Refusal, HasANameForEveryReason) {
   EXPECT_STREQ(refusal_reason_name(RefusalReason::too_bright), "too_bright");
 }
 
+// Says always the same.
+class FixedCheck final : public PresentationCheck {
+ public:
+  explicit FixedCheck(Result<Presentation> answer) : answer_(std::move(answer)) {}
+  Result<Presentation> check(const Image&, const DetectedFace&) const override { return answer_; }
+
+ private:
+  const Result<Presentation> answer_;
+};
+
+TEST(Presentation, DecidesOnlyWhereItIsChecked) {
+  const Image photo = DrawnPhoto().add({320, 320, 3, 0}).image();
+  const auto unchecked = find_face(photo, *haar());
+  ASSERT_TRUE(unchecked.ok());
+  EXPECT_NE(unchecked->face(), nullptr);
+  EXPECT_EQ(unchecked->presentation, Presentation::not_checked);
+
+  FaceOptions options;
+  const FixedCheck passes(Presentation::pass), fails(Presentation::fail);
+  options.presentation = &passes;
+  const auto passed = find_face(photo, *haar(), options);
+  ASSERT_TRUE(passed.ok());
+  EXPECT_NE(passed->face(), nullptr);
+  EXPECT_EQ(passed->presentation, Presentation::pass);
+
+  options.presentation = &fails;
+  const auto failed = find_face(photo, *haar(), options);
+  ASSERT_TRUE(failed.ok());
+  ASSERT_NE(failed->refusal(), nullptr);
+  EXPECT_EQ(failed->refusal()->reason, RefusalReason::presentation_attack);
+  EXPECT_EQ(failed->presentation, Presentation::fail);
+}
+
+TEST(Presentation, ACheckThatFailsItselfGivesNoFace) {
+  FaceOptions options;
+  const FixedCheck broken(make_error(ErrorCode::unavailable, "no infrared camera"));
+  options.presentation = &broken;
+  const auto outcome = find_face(DrawnPhoto().add({320, 320, 3, 0}).image(), *haar(), options);
+  ASSERT_FALSE(outcome.ok());
+  EXPECT_EQ(outcome.error().code, ErrorCode::unavailable);
+}
+
 }  // namespace
 }  // namespace bauta::face

@@ -49,6 +49,8 @@ const char* refusal_reason_name(RefusalReason reason) {
       return "too_dark";
     case RefusalReason::too_bright:
       return "too_bright";
+    case RefusalReason::presentation_attack:
+      return "presentation_attack";
   }
   return "no_face";
 }

@@ -17,6 +17,7 @@ enum class RefusalReason : int {
   too_blurred = 4,
   too_dark = 5,
   too_bright = 6,
+  presentation_attack = 7,
 };
 
 // Snake-case name, as printed in JSON.

@@ -109,20 +109,22 @@ Status Edge::send_images(const network::Network& network, const SecretBytes& see
   return {};
 }
 
-Result<std::optional<face::AlignedFace>> Edge::find_face(ByteView image, Timings& timings,
-                                                         std::string& reason) const {
+Result<std::optional<face::AlignedFace>> Edge::find_face(ByteView image, Recognition& found) const {
   const auto start = Clock::now();
-  Result<face::FaceOutcome> outcome = face::find_face(image, *detector_);
-  timings.detect_align = milliseconds_since(start);
+  face::FaceOptions options;
+  options.presentation = presentation_check_;
+  Result<face::FaceOutcome> outcome = face::find_face(image, *detector_, options);
+  found.timings.detect_align = milliseconds_since(start);
   if (!outcome.ok()) {
     // Bytes that are no image are the sender's mistake, as a photo without a face is; the rest is
     // ours.
     if (outcome.error().code != ErrorCode::invalid_argument) return outcome.error();
-    reason = outcome.error().message;
+    found.reason = outcome.error().message;
     return std::optional<face::AlignedFace>();
   }
+  found.presentation = outcome->presentation;
   if (const face::Refusal* refusal = outcome->refusal(); refusal != nullptr) {
-    reason = refusal->message;
+    found.reason = refusal->message;
     return std::optional<face::AlignedFace>();
   }
   return std::optional(std::move(std::get<face::FoundFace>(outcome->outcome).aligned));
@@ -225,11 +227,10 @@ Result<Enrolment> Edge::enroll(const std::string& gallery, const std::string& su
   v1::EnrolRequest request = enrol_request(gallery, subject);
   request.set_add(add);
   for (size_t i = 0; i < images.size(); ++i) {
-    Timings timings;
-    std::string reason;
-    BAUTA_TRY(std::optional<face::AlignedFace> face, find_face(images[i], timings, reason));
+    Recognition found;
+    BAUTA_TRY(std::optional<face::AlignedFace> face, find_face(images[i], found));
     if (!face) {
-      enrolment.refused.push_back({i, std::move(reason)});
+      enrolment.refused.push_back({i, std::move(found.reason)});
       continue;
     }
     const WipeAtEnd face_end(face->image.rgb);
@@ -336,17 +337,16 @@ Result<Recognition> Edge::verify(const std::string& gallery, const std::string& 
 
 Result<Recognition> Edge::recognise(ByteView image, const Ask& ask) {
   const auto start = Clock::now();
-  Timings timings;
-  Recognition refused;
-  BAUTA_TRY(std::optional<face::AlignedFace> face, find_face(image, timings, refused.reason));
+  Recognition found;
+  BAUTA_TRY(std::optional<face::AlignedFace> face, find_face(image, found));
   if (!face) {
-    timings.total = milliseconds_since(start);
-    refused.timings = timings;
-    return refused;
+    found.timings.total = milliseconds_since(start);
+    return found;
   }
   const WipeAtEnd face_end(face->image.rgb);
   BAUTA_TRY(Recognition recognition, ask(*face));
-  recognition.timings.detect_align = timings.detect_align;
+  recognition.timings.detect_align = found.timings.detect_align;
+  recognition.presentation = found.presentation;
   recognition.timings.total = milliseconds_since(start);
   return recognition;
 }

@@ -36,6 +36,7 @@ struct Recognition {
   std::string subject;                               // when accepted
   std::string reason;                                // when refused: a sentence for the person
   Timings timings;
+  face::Presentation presentation = face::Presentation::not_checked;
   std::vector<std::string>
       candidates;  // when accepted, and more than one was asked for; best first
   // Only for keys created for evaluation: the best comparison score, and in 1:N whose it is.
@@ -66,6 +67,10 @@ class Edge {
   // authentication server extracts the features. `seed` is create()'s. Error mismatch: another
   // network than the engine's; those of circuits::make_plan.
   Status send_images(const network::Network& network, const SecretBytes& seed);
+
+  // From now on, faces that the check fails are refused like images without a face. It must outlive
+  // the edge.
+  void check_presentation(const face::PresentationCheck& check) { presentation_check_ = &check; }
 
   // One reference per usable image, all in one durable step. When no image can be used nothing is
   // enrolled and reference_ids is empty. Errors: those of the authentication server.
@@ -111,9 +116,8 @@ class Edge {
     secret::SecretKey key;
   };
 
-  // The one face in the image; or nothing, and `reason`.
-  Result<std::optional<face::AlignedFace>> find_face(ByteView image, Timings& timings,
-                                                     std::string& reason) const;
+  // The one face in the image; or nothing, and the reason why. Fills in timings and presentation.
+  Result<std::optional<face::AlignedFace>> find_face(ByteView image, Recognition& found) const;
   // find_face(), then the request with the face.
   using Ask = std::function<Result<Recognition>(const face::AlignedFace&)>;
   Result<Recognition> recognise(ByteView image, const Ask& ask);
@@ -146,6 +150,7 @@ class Edge {
   TicketSigner signer_;
   std::unique_ptr<face::Engine> engine_;
   std::unique_ptr<face::Detector> detector_;
+  const face::PresentationCheck* presentation_check_ = nullptr;
   match::Parameters parameters_;
   AuthService& auth_;
   v1::EmbeddingContract contract_;

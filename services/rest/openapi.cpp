@@ -33,6 +33,12 @@ Json decision() {
           {"description", "failed: the image could not be used, for the reason given"}};
 }
 
+Json presentation() {
+  return {{"type", "string"},
+          {"enum", {"not_checked", "pass", "fail"}},
+          {"description", "Whether the face was checked for being a live one, and passed"}};
+}
+
 Json schemas() {
   const Json reason = text("Why an image could not be used; else empty");
   return {
@@ -66,9 +72,12 @@ Json schemas() {
        object({{"decision", decision()},
                {"subject", {{"type", {"string", "null"}}, {"description", "When accepted"}}},
                {"reason", reason},
+               {"presentation", presentation()},
                {"timings", reference("Timings")}})},
-      {"Verification",
-       object({{"decision", decision()}, {"reason", reason}, {"timings", reference("Timings")}})},
+      {"Verification", object({{"decision", decision()},
+                               {"reason", reason},
+                               {"presentation", presentation()},
+                               {"timings", reference("Timings")}})},
       {"Detection", object({{"face",
                              {{"oneOf",
                                {object({{"x", number("Pixels")},

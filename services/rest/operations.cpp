@@ -53,6 +53,7 @@ Json to_json(const edge::Recognition& recognition) {
   return {{"decision", decision_name(recognition.decision)},
           {"subject", accepted ? Json(recognition.subject) : Json()},
           {"reason", recognition.reason},
+          {"presentation", face::presentation_name(recognition.presentation)},
           {"timings", rest::to_json(recognition.timings)}};
 }
 

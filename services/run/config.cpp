@@ -189,6 +189,8 @@ class Reader {
       BAUTA_CHECK(read_api_keys(*node, config.edge.api_keys));
     if (const toml::node* node = root_["linkage"]["engines"].node())
       BAUTA_CHECK(read_engines(*node, config.linkage.engines));
+    if (const toml::node* node = root_["linkage"]["operator_key_sha256"].node())
+      BAUTA_CHECK(check_digest(*node, config.linkage.operator_key_sha256));
     return {};
   }
 
@@ -257,6 +259,12 @@ class Reader {
       }
     }
     return {};
+  }
+
+  Status check_digest(const toml::node& node, const std::string& digest) const {
+    const Result<Bytes> bytes = from_hex(digest);
+    if (digest.empty() || (bytes.ok() && bytes->size() == sizeof(Digest))) return {};
+    return wrong(node, "linkage.operator_key_sha256 should have 64 hexadecimal digits");
   }
 
   Status read_engines(const toml::node& node, std::vector<LinkedEngine>& engines) const {

@@ -41,6 +41,28 @@ TEST_F(ConfigTest, ReadsWhatItWrites) {
   EXPECT_EQ(read_back.auth.tls.private_key, directory_ / "tls/auth.key");
 }
 
+TEST_F(ConfigTest, ReadsTheEnginesItWrites) {
+  Config config;
+  LinkedEngine engine;
+  engine.name = "elsewhere";
+  engine.purposes = {"door", "payment"};
+  engine.auth_service = "auth.example:7442";
+  engine.key_service = "key.example:7443";
+  engine.tls = {"their/ca.pem", "their/linkage.pem", "/keys/linkage.key"};
+  config.linkage.engines.push_back(engine);
+  const Config read_back = read(to_toml(config)).value();
+  ASSERT_EQ(read_back.linkage.engines.size(), 1u);
+  const LinkedEngine& read_engine = read_back.linkage.engines.front();
+  EXPECT_EQ(read_engine.purposes, engine.purposes);
+  EXPECT_EQ(read_engine.title, "elsewhere");
+  EXPECT_EQ(read_engine.tls.authority, directory_ / "their/ca.pem");
+  EXPECT_EQ(read_engine.tls.private_key, "/keys/linkage.key");
+  EXPECT_TRUE(read_engine.config.empty());
+  const std::string table = to_toml(config).substr(to_toml(config).find("[[linkage.engines]]"));
+  EXPECT_NE(refusal(to_toml(config) + table).find("two engines have the name 'elsewhere'"),
+            std::string::npos);
+}
+
 TEST_F(ConfigTest, AnEmptyFileMeansTheDefaults) {
   const Config config = read("").value();
   EXPECT_EQ(config.edge.listen, Config().edge.listen);
@@ -62,15 +84,29 @@ TEST_F(ConfigTest, TakesAnyAddress) {
 TEST_F(ConfigTest, NamesWhatIsWrongAndWhere) {
   EXPECT_NE(refusal("[edge]\nlisten = 7").find("line 2: edge.listen should be an address"),
             std::string::npos);
-  for (const char* text :
-       {"[edge]\nlisten = \"nowhere\"", "[edge]\nlisten = \"host:70000\"",
-        "[edge]\nlisten = \":80\"", "[edge]\nlisten = \"::1:80\"", "[edge]\nlisten = \"[::1:80\"",
-        "[edge]\nlisten = \"host:\"", "[edge]\nlisten = \"host:8 0\"", "[edge]\nmax_images = 0",
-        "[edge]\nmax_images = 1.5", "[edge]\nunknown = 1", "[egde]\n", "edge = 1",
-        "[key]\ntenants = [1]", "[key]\ntenants = \"a\"", "[auth]\ncertificate = \"\"", "[edge",
-        "[[edge.api_keys]]\nname = \"a\"",
-        "[[edge.api_keys]]\nname = \"a\"\nrole = \"king\"\nsha256 = \"00\"",
-        "[[edge.api_keys]]\nname = \"a\"\nrole = \"admin\"\nsha256 = \"00\""})
+  for (const char* text : {"[edge]\nlisten = \"nowhere\"",
+                           "[edge]\nlisten = \"host:70000\"",
+                           "[edge]\nlisten = \":80\"",
+                           "[edge]\nlisten = \"::1:80\"",
+                           "[edge]\nlisten = \"[::1:80\"",
+                           "[edge]\nlisten = \"host:\"",
+                           "[edge]\nlisten = \"host:8 0\"",
+                           "[edge]\nmax_images = 0",
+                           "[edge]\nmax_images = 1.5",
+                           "[edge]\nunknown = 1",
+                           "[egde]\n",
+                           "edge = 1",
+                           "[key]\ntenants = [1]",
+                           "[key]\ntenants = \"a\"",
+                           "[auth]\ncertificate = \"\"",
+                           "[edge",
+                           "[[edge.api_keys]]\nname = \"a\"",
+                           "[linkage]\nengines = 1",
+                           "[[linkage.engines]]\nname = \"a\"",
+                           "[[linkage.engines]]\nnames = \"a\"",
+                           "[linkage]\noperator_key_sha256 = \"0a\"",
+                           "[[edge.api_keys]]\nname = \"a\"\nrole = \"king\"\nsha256 = \"00\"",
+                           "[[edge.api_keys]]\nname = \"a\"\nrole = \"admin\"\nsha256 = \"00\""})
     EXPECT_NE(refusal(text).find("bauta.toml, line "), std::string::npos) << text;
   EXPECT_EQ(read_config(directory_ / "none.toml").error().code, ErrorCode::not_found);
 }

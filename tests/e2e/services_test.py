@@ -46,6 +46,7 @@ class Recognition(unittest.TestCase):
         self.assertEqual((status, len(answer["references"])), (201, 2), answer)
         status, answer, _ = self.d.identify("g", photo("Arlecchino", 5), key="recognise")
         self.assertEqual((status, answer["decision"], answer["subject"]), (200, "accepted", "Arlecchino"))
+        self.assertEqual(answer["presentation"], "not_checked")
         self.assertEqual(set(answer["timings"]), {"detect_align", "extract", "encrypt", "match", "decide", "total"})
         body, headers = multipart([("image", photo("Arlecchino", 5).read_bytes())])
         status, answer, _ = self.d.ask("POST", "/v1/galleries/g/subjects/Arlecchino/verify", body, headers=headers)
