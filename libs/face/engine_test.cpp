@@ -115,7 +115,7 @@ class Classic : public testing::TestWithParam<std::pair<const char*, uint32_t>> 
 };
 INSTANTIATE_TEST_SUITE_P(Engines, Classic,
                          testing::Values(std::pair("classic", 256u), std::pair("texture", 640u)),
-                         [](const auto& info) { return std::string(info.param.first); });
+                         [](const auto& tested) { return std::string(tested.param.first); });
 
 TEST_P(Classic, GivesUnitVectorsOfTheContractsDimension) {
   const auto [name, dimension] = GetParam();

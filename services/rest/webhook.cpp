@@ -72,6 +72,7 @@ std::string body_of(const Decided& decided) {
                {"gallery", decided.gallery},
                {"decision", decided.decision},
                {"subject", decided.subject.empty() ? Json() : Json(decided.subject)},
+               {"presentation", decided.presentation},
                {"request_id", decided.request_id}};
   return body.dump(-1, ' ', false, Json::error_handler_t::replace);
 }

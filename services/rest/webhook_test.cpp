@@ -98,8 +98,9 @@ TEST_F(WebhookTest, TellsTheDecisionAndNothingElseSigned) {
   const Json body = Json::parse(received_[0].body);
   std::vector<std::string> names;
   for (const auto& [name, value] : body.items()) names.push_back(name);
-  EXPECT_THAT(names, testing::UnorderedElementsAre("id", "time_s", "operation", "gallery",
-                                                   "decision", "subject", "request_id"));
+  EXPECT_THAT(names,
+              testing::UnorderedElementsAre("id", "time_s", "operation", "gallery", "decision",
+                                            "subject", "presentation", "request_id"));
   EXPECT_EQ(body["operation"], "identify");
   EXPECT_EQ(body["gallery"], "door");
   EXPECT_EQ(body["decision"], "accepted");
