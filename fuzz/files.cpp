@@ -56,7 +56,7 @@ class MemoryFile {
 };
 
 // What parses must also evaluate.
-Parser network() {
+Parser network(const std::string& name) {
   const auto run = [](ByteView bytes) -> std::optional<Bytes> {
     constexpr size_t kSmall = 100'000;  // bytes: more weights would only take longer
     const auto parsed = network::parse_network(bytes);
@@ -75,8 +75,8 @@ Parser network() {
     std::ranges::copy(digest, file.begin() + static_cast<ptrdiff_t>(content));
     return file;
   };
-  return {"network", *read_file(BAUTA_FORMAT_VECTORS "/network-tiny.bnet", network::kMaxFileBytes),
-          run, reseal};
+  return {name, *read_file(BAUTA_FORMAT_VECTORS "/" + name + ".bnet", network::kMaxFileBytes), run,
+          reseal};
 }
 
 // The weights do not exist, which comes after the description.
@@ -289,9 +289,19 @@ Parser segment() {
 }  // namespace
 
 std::vector<Parser> file_parsers() {
-  return {network(),        engine_description(), pairs(),          image(),
-          key_file(),       key_copy(),           rsa_public_key(), signing_public_key(),
-          sealed_package(), contract(),           segment(),        configuration(),
+  return {network("network-tiny"),
+          network("network-blocks"),
+          engine_description(),
+          pairs(),
+          image(),
+          key_file(),
+          key_copy(),
+          rsa_public_key(),
+          signing_public_key(),
+          sealed_package(),
+          contract(),
+          segment(),
+          configuration(),
           rest_body()};
 }
 

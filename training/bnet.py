@@ -12,8 +12,8 @@ import torch
 from torch.nn import functional
 
 MAGIC = b"BAUTANET"
-VERSION = 1
-CONVOLUTION, SQUARE, LINEAR = 1, 2, 3
+VERSION, VERSION_WITHOUT_BLOCKS = 2, 1
+CONVOLUTION, SQUARE, LINEAR, OPENING_CONVOLUTION = 1, 2, 3, 4
 ENCODINGS = {1: np.dtype("<f4"), 2: np.dtype("<f2")}
 
 
@@ -41,10 +41,17 @@ class Input:
 
 @dataclasses.dataclass
 class Convolution:
-    """weights [patches, outputs, inputs, 3, 3]; adds_trunk: the last square's input is added."""
+    """weights [patches, outputs, inputs, 3, 3]; adds_trunk: the last square's input is added.
+
+    With `shortcut` the convolution opens a block: its input, at the same stride through a 1x1
+    convolution [patches, outputs, inputs] or times a factor a channel [patches, outputs], is added
+    to the next convolution's result.
+    """
 
     weights: np.ndarray
-    adds_trunk: bool
+    adds_trunk: bool = False
+    stride: int = 1
+    shortcut: np.ndarray = None
 
 
 @dataclasses.dataclass
@@ -86,11 +93,18 @@ def encode(network, weight_encoding=2):
         return struct.pack("<I", encoding) + encoded.tobytes()
 
     name = network.name.encode()
-    parts = [MAGIC, struct.pack("<II", VERSION, len(name)), name,
+    has_blocks = any(getattr(layer, "shortcut", None) is not None for layer in network.layers)
+    version = VERSION if has_blocks or network.input.packed_side > 112 else VERSION_WITHOUT_BLOCKS
+    parts = [MAGIC, struct.pack("<II", version, len(name)), name,
              struct.pack("<2f", network.threshold_verify, network.threshold_identify),
              struct.pack("<5I", *dataclasses.astuple(network.input), len(network.layers))]
     for layer in network.layers:
-        if isinstance(layer, Convolution):
+        if isinstance(layer, Convolution) and layer.shortcut is not None:
+            parts += [struct.pack("<6I", OPENING_CONVOLUTION, *layer.weights.shape[:3],
+                                  layer.stride, layer.shortcut.ndim == 3),
+                      array(layer.weights, weight_encoding),
+                      array(layer.shortcut, weight_encoding)]
+        elif isinstance(layer, Convolution):
             patches, outputs, inputs = layer.weights.shape[:3]
             parts += [struct.pack("<5I", CONVOLUTION, patches, outputs, inputs, layer.adds_trunk),
                       array(layer.weights, weight_encoding)]
@@ -130,6 +144,11 @@ def decode(content):
         if kind == CONVOLUTION:
             patches, outputs, inputs, adds_trunk = take("<4I")
             return Convolution(array(patches, outputs, inputs, 3, 3), bool(adds_trunk))
+        if kind == OPENING_CONVOLUTION:
+            patches, outputs, inputs, stride, projects = take("<5I")
+            weights = array(patches, outputs, inputs, 3, 3)
+            shape = (patches, outputs, inputs) if projects else (patches, outputs)
+            return Convolution(weights, False, stride, array(*shape))
         if kind == SQUARE:
             channels, side, bound = take("<2If")
             return Square(array(channels, side, side), bound)
@@ -137,7 +156,7 @@ def decode(content):
         return Linear(array(outputs, inputs), array(outputs), pool)
 
     version, name_size = take("<II")
-    if version != VERSION:
+    if version not in (VERSION, VERSION_WITHOUT_BLOCKS):
         raise ValueError(f"Version {version} of the format is not known here.")
     name = take(f"{name_size}s")[0].decode()
     thresholds = take("<2f")
@@ -145,15 +164,29 @@ def decode(content):
     return Network(name, geometry, [layer() for _ in range(take("<I")[0])], *thresholds)
 
 
-def helical_convolution(maps, weights):
-    """[n, patches * inputs, s, s] by [patches, outputs, inputs, 3, 3]: tap (dy, dx) reads the
-    flattened map at index + dy s + dx, modulo s^2."""
+def helical_convolution(maps, weights, lead=1, stride=1):
+    """[n, patches * inputs, s, s] by [patches, outputs, inputs, 3, 3]: a tap that leaves the map to
+    the right comes back `lead` rows further down, one that leaves it to the left as many further
+    up, and rows are taken modulo s."""
     side = maps.shape[-1]
     patches, outputs, inputs = weights.shape[:3]
     padded = torch.arange(-1, side + 1)
-    index = (padded[:, None] * side + padded[None, :]) % side**2
-    return functional.conv2d(maps.flatten(2)[:, :, index],
-                             weights.reshape(patches * outputs, inputs, 3, 3), groups=patches)
+    wraps = torch.div(padded, side, rounding_mode="floor")
+    rows = (padded[:, None] + lead * wraps[None, :]) % side
+    return functional.conv2d(maps[:, :, rows, (padded % side)[None, :].expand_as(rows)],
+                             weights.reshape(patches * outputs, inputs, 3, 3), stride=stride,
+                             groups=patches)
+
+
+def shortcut_of(maps, layer):
+    """What a block's first convolution puts aside for its last one."""
+    kept = maps[:, :, ::layer.stride, ::layer.stride]
+    weights = torch.from_numpy(layer.shortcut)
+    if weights.ndim == 2:
+        return kept * weights.reshape(1, -1, 1, 1)
+    patches, outputs, inputs = weights.shape
+    return functional.conv2d(kept, weights.reshape(patches * outputs, inputs, 1, 1),
+                             groups=patches)
 
 
 def to_maps(images, geometry):
@@ -176,11 +209,20 @@ def evaluate(network, images, squares=None, noise=0.0):
         return values + noise * torch.randn_like(values) if noise else values
 
     maps = to_maps(images, network.input)
-    trunk = None
+    last_side = maps.shape[-1]
+    for layer in network.layers:
+        last_side //= getattr(layer, "stride", 1)
+    trunk = shortcut = None
     for layer in network.layers:
         if isinstance(layer, Convolution):
-            product = helical_convolution(maps, torch.from_numpy(layer.weights))
-            maps = product + trunk if layer.adds_trunk else product
+            product = helical_convolution(maps, torch.from_numpy(layer.weights),
+                                          maps.shape[-1] // last_side, layer.stride)
+            if layer.adds_trunk:
+                product += trunk
+            if shortcut is not None:
+                product += shortcut
+            shortcut = None if layer.shortcut is None else shortcut_of(maps, layer)
+            maps = product
         elif isinstance(layer, Square):
             trunk = maps
             shifted = disturbed(maps + torch.from_numpy(layer.shift))

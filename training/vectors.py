@@ -1,6 +1,7 @@
-"""The test vectors of the .bnet format: a small random network, and its embedding of a made-up face.
+"""The test vectors of the .bnet format: small random networks, and their embeddings of a made-up
+face.
 
-`python3 -m training.vectors` writes docs/formats/vectors/network-tiny.bnet and .txt anew.
+`python3 -m training.vectors` writes docs/formats/vectors/network-{tiny,blocks}.bnet and .txt anew.
 """
 
 import pathlib
@@ -31,6 +32,29 @@ def tiny_network():
     ], threshold_verify=0.25, threshold_identify=0.5)
 
 
+def network_of_blocks():
+    """16 of 56 pixels in 2x2 patches with maps of 8x8, then 4x4; both kinds of shortcut."""
+    random = np.random.default_rng(21)
+    geometry = bnet.Input(packed_side=56, side=16, patches_per_side=2, block_side=1)
+
+    def uniform(*shape):
+        return random.uniform(-0.5, 0.5, shape).astype(np.float32)
+
+    return bnet.Network("blocks", geometry, [
+        bnet.Convolution(uniform(4, 4, 3, 3, 3)),
+        bnet.Square(uniform(16, 8, 8), 8.0),
+        bnet.Convolution(uniform(4, 4, 4, 3, 3), shortcut=uniform(4, 4)),
+        bnet.Square(uniform(16, 8, 8), 64.0),
+        bnet.Convolution(uniform(4, 4, 4, 3, 3)),
+        bnet.Square(uniform(16, 8, 8), 64.0),
+        bnet.Convolution(uniform(4, 7, 4, 3, 3), stride=2, shortcut=uniform(4, 7, 4)),
+        bnet.Square(uniform(28, 4, 4), 64.0),
+        bnet.Convolution(uniform(4, 7, 7, 3, 3)),
+        bnet.Square(uniform(28, 4, 4), 64.0),
+        bnet.Linear(uniform(5, 4 * 7 * 4) / 64, uniform(5), 2),
+    ], threshold_verify=0.25, threshold_identify=0.5)
+
+
 def made_up_face():
     """112x112x3 bytes: byte i is (i * i + 7 * i) / 13 modulo 256."""
     i = np.arange(CROP_SIDE**2 * 3, dtype=np.int64)
@@ -50,10 +74,12 @@ def embedding(network, face):
 
 def main():
     torch.set_num_threads(1)
-    content = bnet.encode(tiny_network())
-    (FOLDER / "network-tiny.bnet").write_bytes(content)
-    values = embedding(bnet.decode(content), made_up_face())
-    (FOLDER / "network-tiny.txt").write_text("".join(f"{value:.7g}\n" for value in values))
+    for network in (tiny_network(), network_of_blocks()):
+        content = bnet.encode(network)
+        path = FOLDER / f"network-{network.name}.bnet"
+        path.write_bytes(content)
+        values = embedding(bnet.decode(content), made_up_face())
+        path.with_suffix(".txt").write_text("".join(f"{value:.7g}\n" for value in values))
 
 
 if __name__ == "__main__":

@@ -22,8 +22,13 @@ Result<Layout> make_layout(const network::Network& network, size_t slots) {
   Layout layout{slots, network.input.map_side(), network.input.channels(),
                 std::bit_ceil(size_t{network.input.patches()})};
   for (const network::Layer& layer : network.layers)
-    if (const auto* convolution = std::get_if<network::Convolution>(&layer))
+    if (const auto* convolution = std::get_if<network::Convolution>(&layer)) {
       layout.channels = std::max<size_t>(layout.channels, convolution->outputs);
+      if (convolution->opens_block())
+        return make_error(ErrorCode::invalid_argument,
+                          "network {} has residual blocks, which are not evaluated encrypted",
+                          network.name);
+    }
   layout.channels = std::bit_ceil(layout.channels);
   if (!std::has_single_bit(layout.side))
     return make_error(ErrorCode::invalid_argument,

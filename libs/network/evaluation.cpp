@@ -33,40 +33,96 @@ uint32_t shrunk_pixel(ByteView rgb, const Coverage& rows, const Coverage& column
   return (sum + kArea / 2) / kArea;
 }
 
-// One channel's map with its ends joined: element i is map[(i - (side + 1)) mod positions], so that
-// every tap reads a contiguous run.
-void write_ring(const float* map, uint32_t side, float* ring) {
-  const size_t positions = size_t{side} * side, reach = side + 1;
-  std::copy(map + positions - reach, map + positions, ring);
-  std::copy(map, map + positions, ring + reach);
-  std::copy(map, map + reach, ring + reach + positions);
+// How the taps of a convolution read a map. The rows y with the same y mod lead form a strand of
+// consecutive positions, and a tap that leaves a row at its end goes on in the strand's next row.
+struct Helix {
+  size_t side = 0, lead = 0;
+
+  size_t rows() const { return side / lead; }  // of a strand
+  size_t strand() const { return rows() * side; }
+  // A strand with its ends joined: element i is value (i - (side + 1)) mod strand(), so that every
+  // tap reads a contiguous run.
+  size_t ring() const { return strand() + 2 * (side + 1); }
+};
+
+void write_rings(const float* map, const Helix& helix, float* rings) {
+  const size_t reach = helix.side + 1;
+  for (size_t first = 0; first < helix.lead; ++first, rings += helix.ring()) {
+    for (size_t row = 0; row < helix.rows(); ++row)
+      std::copy_n(map + (row * helix.lead + first) * helix.side, helix.side,
+                  rings + reach + row * helix.side);
+    std::copy_n(rings + helix.strand(), reach, rings);
+    std::copy_n(rings + reach, reach, rings + reach + helix.strand());
+  }
 }
 
-// output += the 3x3 convolution of one channel.
-void add_convolved(const float* ring, const float* weights, uint32_t side, float* output) {
-  const size_t positions = size_t{side} * side;
-  const float* above = ring;
-  const float* level = ring + side;
-  const float* below = ring + 2 * side;
-  for (size_t q = 0; q < positions; ++q)
+// output += the 3x3 convolution of one channel, a strand of it.
+void add_convolved(const float* above, const float* level, const float* below, const float* weights,
+                   size_t count, float* output) {
+  for (size_t q = 0; q < count; ++q)
     output[q] += weights[0] * above[q] + weights[1] * above[q + 1] + weights[2] * above[q + 2] +
                  weights[3] * level[q] + weights[4] * level[q + 1] + weights[5] * level[q + 2] +
                  weights[6] * below[q] + weights[7] * below[q + 1] + weights[8] * below[q + 2];
 }
 
+// One output map at stride 1, from the rings of all inputs.
+void convolve_map(const float* rings, const float* weights, size_t inputs, const Helix& helix,
+                  std::vector<float>& strand, float* map) {
+  const size_t side = helix.side, lead = helix.lead;
+  for (size_t first = 0; first < lead; ++first) {
+    strand.assign(helix.strand(), 0);
+    for (size_t i = 0; i < inputs; ++i) {
+      const float* of_input = rings + i * lead * helix.ring();
+      // The rows above the first strand are those of the last, one row earlier.
+      const float* above = first > 0 ? of_input + (first - 1) * helix.ring() + side
+                                     : of_input + (lead - 1) * helix.ring();
+      const float* below =
+          first + 1 < lead ? of_input + (first + 1) * helix.ring() + side : of_input + 2 * side;
+      add_convolved(above, of_input + first * helix.ring() + side, below, weights + i * kTaps,
+                    helix.strand(), strand.data());
+    }
+    for (size_t row = 0; row < helix.rows(); ++row)
+      std::copy_n(&strand[row * side], side, map + (row * lead + first) * side);
+  }
+}
+
+// Every stride-th value of every stride-th row.
+void add_strided(const float* map, size_t side, size_t stride, float* result) {
+  for (size_t y = 0; y < side; y += stride)
+    for (size_t x = 0; x < side; x += stride) *result++ += map[y * side + x];
+}
+
+// result: what the convolution is added to.
 std::vector<float> convolve(const Convolution& layer, const std::vector<float>& maps,
-                            const std::vector<float>& trunk, uint32_t side) {
-  const size_t positions = size_t{side} * side, ring_size = positions + 2 * (side + 1);
-  std::vector<float> result(size_t{layer.patches} * layer.outputs * positions);
-  if (layer.adds_trunk) result = trunk;
-  std::vector<float> rings(layer.inputs * ring_size);
+                            const Helix& helix, std::vector<float> result) {
+  const size_t positions = helix.side * helix.side;
+  const size_t kept = positions / (layer.stride * layer.stride);
+  result.resize(size_t{layer.patches} * layer.outputs * kept);
+  const size_t rings_of_map = helix.lead * helix.ring();
+  std::vector<float> rings(layer.inputs * rings_of_map), strand, map(positions);
   for (size_t patch = 0; patch < layer.patches; ++patch) {
     for (size_t i = 0; i < layer.inputs; ++i)
-      write_ring(&maps[(patch * layer.inputs + i) * positions], side, &rings[i * ring_size]);
-    for (size_t o = patch * layer.outputs; o < (patch + 1) * layer.outputs; ++o)
-      for (size_t i = 0; i < layer.inputs; ++i)
-        add_convolved(&rings[i * ring_size], &layer.weights[(o * layer.inputs + i) * kTaps], side,
-                      &result[o * positions]);
+      write_rings(&maps[(patch * layer.inputs + i) * positions], helix, &rings[i * rings_of_map]);
+    for (size_t o = patch * layer.outputs; o < (patch + 1) * layer.outputs; ++o) {
+      convolve_map(rings.data(), &layer.weights[o * layer.inputs * kTaps], layer.inputs, helix,
+                   strand, map.data());
+      add_strided(map.data(), helix.side, layer.stride, &result[o * kept]);
+    }
+  }
+  return result;
+}
+
+std::vector<float> shortcut(const Convolution& layer, const std::vector<float>& maps, size_t side) {
+  const size_t positions = side * side, kept = positions / (layer.stride * layer.stride);
+  std::vector<float> result(size_t{layer.patches} * layer.outputs * kept), map(positions);
+  for (size_t o = 0; o < size_t{layer.patches} * layer.outputs; ++o) {
+    const size_t inputs = layer.projects() ? layer.inputs : 1;
+    const size_t first = layer.projects() ? o / layer.outputs * layer.inputs : o;
+    std::ranges::fill(map, 0.0f);
+    for (size_t i = 0; i < inputs; ++i)
+      for (size_t q = 0; q < positions; ++q)
+        map[q] += layer.shortcut[o * inputs + i] * maps[(first + i) * positions + q];
+    add_strided(map.data(), side, layer.stride, &result[o * kept]);
   }
   return result;
 }
@@ -134,18 +190,24 @@ std::vector<float> evaluate(const Network& network, std::span<const float> maps,
                             const LayerObserver& observer) {
   const InputGeometry& input = network.input;
   BAUTA_ASSERT(maps.size() == size_t{input.patches()} * input.channels() * input.positions());
+  const std::vector<uint32_t> sides = network.map_sides();
   std::vector<float> values(maps.begin(), maps.end());
-  std::vector<float> trunk;
+  std::vector<float> trunk, open_shortcut;
   for (size_t i = 0; i < network.layers.size(); ++i) {
     const Layer& layer = network.layers[i];
     if (const auto* convolution = std::get_if<Convolution>(&layer)) {
-      values = convolve(*convolution, values, trunk, input.map_side());
+      std::vector<float> addend = std::move(open_shortcut);
+      open_shortcut.clear();
+      if (convolution->adds_trunk) addend = trunk;
+      if (convolution->opens_block()) open_shortcut = shortcut(*convolution, values, sides[i]);
+      const Helix helix{sides[i], sides[i] / sides.back()};
+      values = convolve(*convolution, values, helix, std::move(addend));
     } else if (const auto* square = std::get_if<Square>(&layer)) {
       trunk = std::move(values);
       values = shift_and_square(*square, trunk);
     } else {
       const auto& linear = std::get<Linear>(layer);
-      values = multiply(linear, pooled(values, input.map_side(), linear.pool));
+      values = multiply(linear, pooled(values, sides[i], linear.pool));
     }
     if (observer) observer(i, values);
   }

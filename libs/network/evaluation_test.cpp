@@ -38,16 +38,19 @@ Network one_convolution(uint32_t side, uint32_t channels) {
   return network;
 }
 
-TEST(Evaluation, KnownAnswer) {
-  const Network network =
-      std::move(read_network(BAUTA_FORMAT_VECTORS "/network-tiny.bnet")).value();
-  const std::vector<float> embedding = evaluate(network, input_maps(made_up_face(), network.input));
-  std::ifstream file(BAUTA_FORMAT_VECTORS "/network-tiny.txt");
-  std::vector<float> expected(network.dimension());
-  for (float& value : expected) file >> value;
-  ASSERT_TRUE(file);
-  for (size_t i = 0; i < expected.size(); ++i)
-    EXPECT_NEAR(embedding[i], expected[i], 1e-5 * norm(expected)) << i;
+TEST(Evaluation, KnownAnswers) {
+  for (const std::string name : {"network-tiny", "network-blocks"}) {
+    const std::string path = BAUTA_FORMAT_VECTORS "/" + name;
+    const Network network = std::move(read_network(path + ".bnet")).value();
+    const std::vector<float> embedding =
+        evaluate(network, input_maps(made_up_face(), network.input));
+    std::ifstream file(path + ".txt");
+    std::vector<float> expected(network.dimension());
+    for (float& value : expected) file >> value;
+    ASSERT_TRUE(file);
+    for (size_t i = 0; i < expected.size(); ++i)
+      EXPECT_NEAR(embedding[i], expected[i], 1e-5 * norm(expected)) << name << ' ' << i;
+  }
 }
 
 TEST(Evaluation, ATapReadsTheFlattenedMapRolled) {

@@ -10,7 +10,8 @@ namespace bauta::network {
 namespace {
 
 constexpr std::string_view kMagic = "BAUTANET";
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kVersion = 2;
+constexpr uint32_t kVersionWithoutBlocks = 1;
 constexpr uint32_t kMaxNameBytes = 64;
 constexpr uint32_t kMaxLayers = 64;
 constexpr uint32_t kMaxPatchesPerSide = 8;
@@ -18,7 +19,7 @@ constexpr uint32_t kMaxMapSide = 64;
 constexpr uint32_t kMaxChannels = 1024;  // of a patch
 constexpr uint32_t kMaxOutputs = 4096;
 
-enum LayerKind : uint32_t { kConvolution = 1, kSquare = 2, kLinear = 3 };
+enum LayerKind : uint32_t { kConvolution = 1, kSquare = 2, kLinear = 3, kOpeningConvolution = 4 };
 enum Encoding : uint32_t { kFloat32 = 1, kFloat16 = 2 };
 
 float from_half(uint16_t half) {
@@ -35,12 +36,15 @@ float from_half(uint16_t half) {
 // What the layers read so far leave for the next one.
 struct Shape {
   uint32_t channels = 0;  // of a patch
-  bool squared = false;   // the last layer was a square
+  uint32_t side = 0;
+  bool squared = false;     // the last layer was a square
+  bool open_block = false;  // a shortcut waits to be added
 };
 
 class Parser {
  public:
-  explicit Parser(ByteView content) : reader_(content, "the network file") {}
+  Parser(ByteView content, uint32_t version)
+      : reader_(content, "the network file"), version_(version) {}
 
   Result<Network> parse();
 
@@ -51,10 +55,13 @@ class Parser {
   Status geometry();
   Status layer(bool last);
   Result<Convolution> convolution();
+  Result<Convolution> opening_convolution();
+  Status check_convolution(const Convolution& layer) const;
   Result<Square> square();
   Result<Linear> linear();
 
   ByteReader reader_;
+  uint32_t version_;
   Network network_;
   Shape shape_;
 };
@@ -114,10 +121,11 @@ Status Parser::geometry() {
   BAUTA_TRY(input.side, reader_.u32());
   BAUTA_TRY(input.patches_per_side, reader_.u32());
   BAUTA_TRY(input.block_side, reader_.u32());
-  if (input.packed_side == 0 || input.packed_side > kFaceSide || input.side == 0 ||
+  const uint32_t largest_side = version_ == kVersionWithoutBlocks ? kFaceSide : kMaxPackedSide;
+  if (input.packed_side == 0 || input.packed_side > largest_side || input.side == 0 ||
       input.side > input.packed_side || (input.packed_side - input.side) % 2 != 0)
-    return damaged("{} central pixels of {} cannot be taken from a face of {}", input.side,
-                   input.packed_side, kFaceSide);
+    return damaged("{} central pixels of {} cannot be taken from a face scaled to {} at most",
+                   input.side, input.packed_side, largest_side);
   if (input.patches_per_side == 0 || input.patches_per_side > kMaxPatchesPerSide ||
       input.block_side == 0 || input.block_side > input.side ||
       input.side % (input.patches_per_side * input.block_side) != 0)
@@ -129,24 +137,56 @@ Status Parser::geometry() {
   return {};
 }
 
+// What both kinds of convolution have in common.
+Status Parser::check_convolution(const Convolution& layer) const {
+  if (layer.patches != network_.input.patches() || layer.inputs != shape_.channels)
+    return damaged("a convolution takes {} patches of {} channels, not {} of {}", layer.patches,
+                   layer.inputs, network_.input.patches(), shape_.channels);
+  if (layer.outputs == 0 || layer.outputs > kMaxChannels)
+    return damaged("a convolution has {} outputs", layer.outputs);
+  if (!network_.layers.empty() && !shape_.squared)
+    return damaged("a convolution follows a convolution");
+  return {};
+}
+
 Result<Convolution> Parser::convolution() {
   Convolution layer;
   BAUTA_TRY(layer.patches, reader_.u32());
   BAUTA_TRY(layer.outputs, reader_.u32());
   BAUTA_TRY(layer.inputs, reader_.u32());
   BAUTA_TRY(const uint32_t adds_trunk, reader_.u32());
-  if (layer.patches != network_.input.patches() || layer.inputs != shape_.channels)
-    return damaged("a convolution takes {} patches of {} channels, not {} of {}", layer.patches,
-                   layer.inputs, network_.input.patches(), shape_.channels);
-  if (layer.outputs == 0 || layer.outputs > kMaxChannels)
-    return damaged("a convolution has {} outputs", layer.outputs);
+  BAUTA_CHECK(check_convolution(layer));
   const bool first = network_.layers.empty();
-  if (adds_trunk > 1 || (adds_trunk == 1 && (first || layer.outputs != layer.inputs)))
+  if (adds_trunk > 1 ||
+      (adds_trunk == 1 && (first || shape_.open_block || layer.outputs != layer.inputs)))
     return damaged("a convolution cannot add the trunk");
-  if (!first && !shape_.squared) return damaged("a convolution follows a convolution");
+  if (shape_.open_block && layer.outputs != layer.inputs)
+    return damaged("a convolution of {} outputs cannot add a shortcut of {}", layer.outputs,
+                   layer.inputs);
   layer.adds_trunk = adds_trunk == 1;
   BAUTA_TRY(layer.weights, array(size_t{layer.patches} * layer.outputs * layer.inputs * 9));
-  shape_ = {layer.outputs, false};
+  shape_ = {.channels = layer.outputs, .side = shape_.side};
+  return layer;
+}
+
+Result<Convolution> Parser::opening_convolution() {
+  Convolution layer;
+  BAUTA_TRY(layer.patches, reader_.u32());
+  BAUTA_TRY(layer.outputs, reader_.u32());
+  BAUTA_TRY(layer.inputs, reader_.u32());
+  BAUTA_TRY(layer.stride, reader_.u32());
+  BAUTA_TRY(const uint32_t projects, reader_.u32());
+  if (network_.layers.empty() || shape_.open_block) return damaged("a block opens where none can");
+  BAUTA_CHECK(check_convolution(layer));
+  if (layer.stride == 0 || layer.stride > 2 || shape_.side % layer.stride != 0 ||
+      shape_.side / layer.stride < 2)
+    return damaged("maps of side {} are not taken in strides of {}", shape_.side, layer.stride);
+  if (projects > 1 || (projects == 0 && (layer.stride != 1 || layer.outputs != layer.inputs)))
+    return damaged("a shortcut of {} channels does not fit one of {}", layer.inputs, layer.outputs);
+  BAUTA_TRY(layer.weights, array(size_t{layer.patches} * layer.outputs * layer.inputs * 9));
+  BAUTA_TRY(layer.shortcut,
+            array(size_t{layer.patches} * layer.outputs * (projects == 1 ? layer.inputs : 1)));
+  shape_ = {.channels = layer.outputs, .side = shape_.side / layer.stride, .open_block = true};
   return layer;
 }
 
@@ -157,11 +197,11 @@ Result<Square> Parser::square() {
   BAUTA_TRY(layer.bound, number());
   if (network_.layers.empty() || shape_.squared)
     return damaged("a square does not follow a convolution");
-  if (layer.channels != network_.input.patches() * shape_.channels ||
-      layer.side != network_.input.map_side() || layer.bound <= 0)
+  if (layer.channels != network_.input.patches() * shape_.channels || layer.side != shape_.side ||
+      layer.bound <= 0)
     return damaged("a square of {} channels, side {} and bound {} does not fit", layer.channels,
                    layer.side, layer.bound);
-  BAUTA_TRY(layer.shift, array(size_t{layer.channels} * network_.input.positions()));
+  BAUTA_TRY(layer.shift, array(size_t{layer.channels} * shape_.side * shape_.side));
   shape_.squared = true;
   return layer;
 }
@@ -171,8 +211,9 @@ Result<Linear> Parser::linear() {
   BAUTA_TRY(layer.outputs, reader_.u32());
   BAUTA_TRY(layer.inputs, reader_.u32());
   BAUTA_TRY(layer.pool, reader_.u32());
-  const uint32_t side = network_.input.map_side();
-  if (!shape_.squared) return damaged("the linear layer does not follow a square");
+  const uint32_t side = shape_.side;
+  if (!shape_.squared || shape_.open_block)
+    return damaged("the linear layer does not follow a square outside a block");
   if (layer.outputs == 0 || layer.outputs > kMaxOutputs)
     return damaged("the linear layer has {} outputs", layer.outputs);
   if (layer.pool == 0 || layer.pool > side || side % layer.pool != 0)
@@ -191,6 +232,9 @@ Status Parser::layer(bool last) {
   if (kind == kConvolution) {
     BAUTA_TRY(Convolution layer, convolution());
     network_.layers.emplace_back(std::move(layer));
+  } else if (kind == kOpeningConvolution && version_ != kVersionWithoutBlocks) {
+    BAUTA_TRY(Convolution layer, opening_convolution());
+    network_.layers.emplace_back(std::move(layer));
   } else if (kind == kSquare) {
     BAUTA_TRY(Square layer, square());
     network_.layers.emplace_back(std::move(layer));
@@ -205,7 +249,7 @@ Status Parser::layer(bool last) {
 
 Result<Network> Parser::parse() {
   BAUTA_CHECK(header());
-  shape_ = {network_.input.channels(), false};
+  shape_ = {.channels = network_.input.channels(), .side = network_.input.map_side()};
   BAUTA_TRY(const uint32_t layer_count, reader_.u32());
   if (layer_count < 3 || layer_count > kMaxLayers)
     return damaged("it has {} layers, allowed are 3 to {}", layer_count, kMaxLayers);
@@ -216,6 +260,16 @@ Result<Network> Parser::parse() {
 
 }  // namespace
 
+std::vector<uint32_t> Network::map_sides() const {
+  std::vector<uint32_t> sides;
+  uint32_t side = input.map_side();
+  for (const Layer& layer : layers) {
+    sides.push_back(side);
+    if (const auto* convolution = std::get_if<Convolution>(&layer)) side /= convolution->stride;
+  }
+  return sides;
+}
+
 Result<Network> parse_network(ByteView file) {
   if (file.size() > kMaxFileBytes)
     return damaged("{} bytes are more than the {} allowed", file.size(), kMaxFileBytes);
@@ -225,17 +279,17 @@ Result<Network> parse_network(ByteView file) {
                       kMagic);
   ByteReader version_reader(file.subspan(kMagic.size(), 4), "the network file");
   BAUTA_TRY(const uint32_t version, version_reader.u32());
-  if (version != kVersion)
+  if (version != kVersion && version != kVersionWithoutBlocks)
     return make_error(ErrorCode::mismatch,
-                      "the network file has version {} of the format, this program reads {}",
-                      version, kVersion);
+                      "the network file has version {} of the format, this program reads {} and {}",
+                      version, kVersionWithoutBlocks, kVersion);
   const ByteView content = file.first(file.size() - sizeof(Digest));
   const Digest digest = sha256(content);
   if (!std::ranges::equal(digest, file.last(sizeof(Digest))))
     return make_error(ErrorCode::corrupt,
                       "the network file is truncated or damaged: its checksum does not fit; "
                       "fetch it again");
-  BAUTA_TRY(Network network, Parser(content.subspan(kMagic.size() + 4)).parse());
+  BAUTA_TRY(Network network, Parser(content.subspan(kMagic.size() + 4), version).parse());
   network.digest = digest;
   return network;
 }

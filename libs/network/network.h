@@ -13,12 +13,13 @@ namespace bauta::network {
 
 inline constexpr uint32_t kFaceSide =
     112;  // pixels, of the aligned face that a network starts from
+inline constexpr uint32_t kMaxPackedSide = 128;
 inline constexpr size_t kMaxFileBytes = size_t{64} << 20;
 
 // From an aligned face to patches. Invariant (of a parsed network): side <= packed_side <=
-// kFaceSide, and patches_per_side * block_side divides side.
+// kMaxPackedSide, and patches_per_side * block_side divides side.
 struct InputGeometry {
-  uint32_t packed_side = 0;  // pixels, of the whole face once shrunk
+  uint32_t packed_side = 0;  // pixels, of the whole face once scaled
   uint32_t side = 0;         // pixels, of its central part, which the network sees
   uint32_t patches_per_side = 0;
   uint32_t block_side = 0;  // pixels; a block becomes one position
@@ -36,6 +37,14 @@ struct Convolution {
   uint32_t inputs = 0;   // channels per patch
   bool adds_trunk = false;
   std::vector<float> weights;  // [patches][outputs][inputs][3][3]
+  uint32_t stride = 1;
+  // Of a convolution that opens a block: what its input goes through, at the same stride, to be
+  // added to the result of the next convolution. A 1x1 convolution [patches][outputs][inputs], or
+  // a factor for each channel [patches][outputs]. Empty: no block.
+  std::vector<float> shortcut = {};
+
+  bool opens_block() const { return !shortcut.empty(); }
+  bool projects() const { return shortcut.size() == size_t{patches} * outputs * inputs; }
 };
 
 // (x + shift)^2; its input becomes the trunk.
@@ -70,6 +79,8 @@ struct Network {
   uint32_t dimension() const { return std::get<Linear>(layers.back()).outputs; }
   // Multiplicative levels of an encrypted evaluation.
   size_t depth() const { return layers.size(); }
+  // Of the maps that each layer takes.
+  std::vector<uint32_t> map_sides() const;
 };
 
 // Errors: corrupt for bytes that are not an intact network file within the format's limits;

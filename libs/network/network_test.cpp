@@ -104,6 +104,49 @@ TEST(NetworkFile, HoldsWhatWasWritten) {
   EXPECT_EQ(std::get<Square>(network.layers[3]).bound, 64.0f);
 }
 
+// Offsets in network-blocks.bnet, whose name has six letters: of the first block's first layer
+// behind a convolution and a square.
+constexpr size_t kOpeningAt = 50 + (20 + 4 + 4 * 4 * 3 * 9 * 2) + (16 + 4 + 16 * 64 * 4);
+constexpr size_t kClosingAt =
+    kOpeningAt + 24 + (4 + 4 * 4 * 4 * 9 * 2) + (4 + 4 * 4 * 2) + (16 + 4 + 16 * 64 * 4);
+
+Bytes file_with_blocks() {
+  return std::move(read_file(BAUTA_FORMAT_VECTORS "/network-blocks.bnet", kMaxFileBytes)).value();
+}
+
+TEST(NetworkFile, HoldsBlocks) {
+  const Network network = std::move(parse_network(file_with_blocks())).value();
+  EXPECT_EQ(network.map_sides(), (std::vector<uint32_t>{8, 8, 8, 8, 8, 8, 8, 4, 4, 4, 4}));
+  const auto& channelwise = std::get<Convolution>(network.layers[2]);
+  EXPECT_TRUE(channelwise.opens_block());
+  EXPECT_FALSE(channelwise.projects());
+  EXPECT_FALSE(std::get<Convolution>(network.layers[4]).opens_block());
+  const auto& projecting = std::get<Convolution>(network.layers[6]);
+  EXPECT_TRUE(projecting.projects());
+  EXPECT_EQ(projecting.stride, 2u);
+  EXPECT_EQ(projecting.outputs, 7u);
+}
+
+TEST(NetworkFile, BlocksThatDoNotFitAreRefused) {
+  const Change changes[] = {
+      {"stride", kOpeningAt + 16, 3, "strides of 3"},
+      {"no stride", kOpeningAt + 16, 0, "strides of 0"},
+      {"channelwise at a stride", kOpeningAt + 16, 2, "does not fit"},
+      {"projects", kOpeningAt + 20, 2, "does not fit"},
+      {"opens twice", kClosingAt, 4, "a block opens"},
+      {"closing outputs", kClosingAt + 8, 5, "cannot add a shortcut"},
+      {"trunk and shortcut", kClosingAt + 16, 1, "cannot add the trunk"},
+      {"version", kVersionAt, 1, "no kind of layer"},
+  };
+  for (const Change& change : changes) {
+    Bytes file = file_with_blocks();
+    put_u32(file, change.offset, change.value);
+    const Error error = error_of(sealed(std::move(file)));
+    EXPECT_EQ(error.code, ErrorCode::corrupt) << change.what;
+    EXPECT_THAT(error.message, HasSubstr(change.message)) << change.what;
+  }
+}
+
 TEST(NetworkFile, TruncatedAnywhereIsRefused) {
   const Bytes file = tiny_file();
   for (size_t size = 0; size < file.size(); size += size < 400 ? 1 : 97) {
@@ -132,7 +175,7 @@ TEST(NetworkFile, BytesAfterTheEndAreRefused) {
 
 TEST(NetworkFile, AnotherVersionIsAMismatch) {
   Bytes file = tiny_file();
-  put_u32(file, kVersionAt, 2);
+  put_u32(file, kVersionAt, 3);
   EXPECT_EQ(error_of(file).code, ErrorCode::mismatch);
 }
 
