@@ -128,6 +128,19 @@ Result<std::vector<double>> decrypt_embedding(const circuits::Plan& plan,
   return embedding;
 }
 
+Result<std::vector<ckks::SeededCiphertext>> encrypt_image(const circuits::Plan& plan,
+                                                          const secret::SecretKey& key,
+                                                          const network::InputGeometry& input,
+                                                          const Maps& maps) {
+  std::vector<ckks::SeededCiphertext> image;
+  for (size_t i = 0; i < plan.ciphertexts(); ++i) {
+    BAUTA_TRY(const ckks::Message message, circuits::encode_image(plan, input, maps, i));
+    BAUTA_TRY(ckks::SeededCiphertext seeded, secret::encrypt(key, message, plan.ring.limbs()));
+    image.push_back(std::move(seeded));
+  }
+  return image;
+}
+
 struct Timings {
   double keys = 0, prepare = 0;
   std::vector<double> runs, runs_predicted;
@@ -189,7 +202,7 @@ uint64_t peak_rss_bytes() {
 
 Result<Report> bench_network(const CommonOptions& common, const BenchNetworkOptions& options) {
   BAUTA_TRY(const network::Network network, network::read_network(options.model));
-  BAUTA_TRY(const circuits::Plan plan, circuits::make_plan(network));
+  BAUTA_TRY(const circuits::Plan plan, circuits::make_wide_plan(network));
   BAUTA_TRY(const std::vector<Maps> images, read_maps(images_to_run(options), network.input));
   const uint64_t bytes_before = peak_rss_bytes();
   ThreadPool pool(common.threads == 0 ? available_processors() : common.threads);
@@ -212,19 +225,24 @@ Result<Report> bench_network(const CommonOptions& common, const BenchNetworkOpti
   Progress progress("images", images.size() + 1);
   for (size_t run = 0; run <= images.size(); ++run) {
     const Maps& maps = images[run == 0 ? 0 : run - 1];
-    BAUTA_TRY(const ckks::Message message, circuits::encode_image(plan, network.input, maps));
-    BAUTA_TRY(const ckks::SeededCiphertext seeded,
-              secret::encrypt(key, message, plan.ring.limbs()));
+    BAUTA_TRY(const std::vector<ckks::SeededCiphertext> seeded,
+              encrypt_image(plan, key, network.input, maps));
     if (run > 0) timings.predict(plan, pool);
     start = Clock::now();
+    std::vector<ckks::EvaluationCiphertext> image;
+    for (const ckks::SeededCiphertext& ciphertext : seeded)
+      image.push_back(to_evaluation(expand(ciphertext), &pool));
     Clock::time_point layer_start = start;
+    std::vector<double> layer_seconds(plan.steps.size());
     ckks::EvaluationCiphertext result =
-        prepared.run(to_evaluation(expand(seeded), &pool), [&](size_t layer, const auto&) {
-          if (run > 0) timings.layers[layer].push_back(seconds_since(layer_start));
+        prepared.run(std::move(image), [&](size_t layer, const auto&) {
+          layer_seconds[layer] += seconds_since(layer_start);
           layer_start = Clock::now();
         });
     result = prepared.reference(std::move(result));
     timings.runs.push_back(seconds_since(start));
+    for (size_t layer = 0; run > 0 && layer < layer_seconds.size(); ++layer)
+      timings.layers[layer].push_back(layer_seconds[layer]);
     BAUTA_TRY(const std::vector<double> embedding, decrypt_embedding(plan, key, result));
     agreement.add(embedding, network::evaluate(network, maps));
     progress.advance();
@@ -247,7 +265,7 @@ Result<Report> bench_network(const CommonOptions& common, const BenchNetworkOpti
       {"peak_rss_bytes", peak_rss_bytes()},
       {"bytes_predicted", bytes_before + plan.bytes()},
       {"key_bytes", plan.key_wire_bytes()},
-      {"upload_bytes", circuits::image_bytes(plan)},
+      {"upload_bytes", plan.ciphertexts() * circuits::image_bytes(plan)},
       {"rotations", plan.rotations},
       {"rotations_hoisted", plan.rotations_hoisted},
       {"plain_products", plan.plain_products},

@@ -15,10 +15,35 @@ namespace {
 
 using testing::HasSubstr;
 
-std::vector<ckks::Complex> packed(const Plan& plan, const network::Network& network,
-                                  std::span<const float> maps) {
-  const auto slots = plan.layout.spread(maps, network.input.patches(), network.input.channels());
-  return {slots.begin(), slots.end()};
+using Slots = std::vector<ckks::Complex>;
+
+// The slots of every ciphertext of an image.
+std::vector<Slots> packed(const Plan& plan, const network::Network& network,
+                          std::span<const float> maps) {
+  const Layout& layout = plan.layouts.front();
+  std::vector<Slots> image;
+  for (size_t i = 0; i < plan.ciphertexts(); ++i) {
+    const auto slots = layout.spread(maps, network.input.patches(), network.input.channels(),
+                                     i / layout.lead(), i % layout.lead());
+    image.emplace_back(slots.begin(), slots.end());
+  }
+  return image;
+}
+
+std::vector<ckks::PlainEvaluator::Ciphertext> encrypt(const ckks::PlainEvaluator& twin,
+                                                      const Plan& plan,
+                                                      std::span<const Slots> image) {
+  std::vector<ckks::PlainEvaluator::Ciphertext> ciphertexts;
+  for (const Slots& slots : image)
+    ciphertexts.push_back(twin.encrypt(slots, plan.input_scale, plan.ring.limbs()));
+  return ciphertexts;
+}
+
+std::vector<ckks::EvaluationCiphertext> encrypt(const Plan& plan, const secret::SecretKey& key,
+                                                std::span<const Slots> image) {
+  std::vector<ckks::EvaluationCiphertext> ciphertexts;
+  for (const Slots& slots : image) ciphertexts.push_back(encrypt_slots(plan, key, slots));
+  return ciphertexts;
 }
 
 double distance(std::span<const double> actual, std::span<const float> expected) {
@@ -33,6 +58,21 @@ const NetworkShape kShapes[] = {
     {.patches_per_side = 1, .map_side = 8, .block_side = 2, .channels = 16, .dimension = 65},
     {.patches_per_side = 3, .map_side = 2, .block_side = 2, .channels = 8, .pool = 1},
     {.patches_per_side = 1, .map_side = 8, .block_side = 2, .channels = 9, .convolutions = 3},
+    // Strides, in one ciphertext a strand and in one for a patch or two.
+    {.patches_per_side = 2,
+     .map_side = 8,
+     .block_side = 1,
+     .convolutions = 1,
+     .dimension = 20,
+     .blocks = {0, 6, 11}},
+    {.patches_per_side = 3,
+     .map_side = 16,
+     .block_side = 1,
+     .channels = 7,
+     .convolutions = 1,
+     .pool = 4,
+     .dimension = 20,
+     .blocks = {16, 32}},
 };
 
 TEST(EncryptedNetwork, TwinComputesWhatTheNetworkDoes) {
@@ -47,12 +87,14 @@ TEST(EncryptedNetwork, TwinComputesWhatTheNetworkDoes) {
       const std::vector<float> maps = random_maps(network);
       size_t layers = 0;
       const auto result = prepared->run(
-          twin.encrypt(packed(*plan, network, maps), plan->input_scale, plan->ring.limbs()),
-          [&](size_t layer, const auto& output) {
-            EXPECT_EQ(layer, layers++);
+          encrypt(twin, *plan, packed(*plan, network, maps)), [&](size_t layer, auto output) {
             const bool last = layer + 1 == network.layers.size();
-            EXPECT_EQ(output.limbs, last ? kResultLimbs : plan->steps[layer + 1].limbs);
+            EXPECT_EQ(layer, last ? layer : layers++ % (network.layers.size() - 1));
+            EXPECT_EQ(output.size(), last ? 1 : plan->layouts[layer + 1].lead());
+            for (const auto& each : output)
+              EXPECT_EQ(each.limbs, last ? kResultLimbs : plan->steps[layer + 1].limbs);
           });
+      EXPECT_EQ(layers, plan->groups * (network.layers.size() - 1));
       const std::vector<float> expected = network::evaluate(network, maps);
       const size_t width = plan->gallery.width();
       EXPECT_LT(distance(template_values(result.slots, width, expected.size()), expected), 1e-4);
@@ -65,20 +107,22 @@ TEST(EncryptedNetwork, TwinComputesWhatTheNetworkDoes) {
       // The keys that the plan asks for are those that were used.
       std::set<ckks::KeyUse> used;
       for (const ckks::KeyUse& use : twin.key_uses())
-        used.insert({use.element, use.limbs <= kLinearLimbs ? kLinearLimbs : plan->ring.limbs()});
+        used.insert({use.element, plan->ring.stage(use.limbs).limbs});
       EXPECT_EQ(used, plan->keys);
     }
   }
 }
 
-TEST(EncryptedNetwork, CiphertextsComputeWhatTheTwinDoes) {
-  const network::Network network = random_network(kShapes[0]);
+class CiphertextsAndTwin : public testing::TestWithParam<size_t> {};
+
+TEST_P(CiphertextsAndTwin, ComputeTheSame) {
+  const network::Network network = random_network(kShapes[GetParam()]);
   const auto plan = insecure_make_plan(network, 8192);
   ASSERT_TRUE(plan.ok()) << plan.error().message;
   const ckks::PlainEvaluator twin(plan->ring.parameters(), plan->ring.stages());
   const auto on_twin = EncryptedNetwork<ckks::PlainEvaluator>::prepare(*plan, network, twin);
   const auto input = packed(*plan, network, random_maps(network));
-  const auto expected = on_twin->run(twin.encrypt(input, plan->input_scale, plan->ring.limbs()));
+  const auto expected = on_twin->run(encrypt(twin, *plan, input));
 
   const secret::SecretKey key = fixed_key(plan->ring.parameters(), "image");
   ThreadPool pool(2);
@@ -99,6 +143,8 @@ TEST(EncryptedNetwork, CiphertextsComputeWhatTheTwinDoes) {
   compare(encrypted->reference(result.clone(), 0.8), on_twin->reference(expected, 0.8));
   compare(encrypted->probe(result), on_twin->probe(expected));
 }
+
+INSTANTIATE_TEST_SUITE_P(Shapes, CiphertextsAndTwin, testing::Values(0, 4));
 
 // The prediction against the error itself.
 TEST(EncryptedNetwork, ErrorIsAsPredicted) {
@@ -151,6 +197,16 @@ TEST(Plan, FailsIfTheNetworkDoesNotFit) {
     EXPECT_EQ(plan.error().code, ErrorCode::invalid_argument);
     EXPECT_THAT(plan.error().message, HasSubstr(refused.reason));
   }
+}
+
+TEST(Plan, ImageModeTakesOneCiphertext) {
+  const network::Network wide = random_network(
+      {.patches_per_side = 2, .map_side = 16, .block_side = 1, .convolutions = 1, .blocks = {8}});
+  const auto plan = make_plan(wide);
+  ASSERT_FALSE(plan.ok());
+  EXPECT_EQ(plan.error().code, ErrorCode::invalid_argument);
+  EXPECT_THAT(plan.error().message, HasSubstr("2 ciphertexts"));
+  EXPECT_EQ(make_wide_plan(wide)->ciphertexts(), 2u);
 }
 
 // The security table bounds every number of levels.

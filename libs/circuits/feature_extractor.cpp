@@ -142,7 +142,9 @@ Result<Features> FeatureExtractor::extract(ByteView image) const {
   input.c0 = std::move(pair.u0);
   input.c1 = std::move(pair.u1);
   input.key_id = key_id_;
-  return Features{network_->run(std::move(input))};
+  std::vector<ckks::EvaluationCiphertext> ciphertexts;
+  ciphertexts.push_back(std::move(input));
+  return Features{network_->run(std::move(ciphertexts))};
 }
 
 ckks::CoefficientCiphertext FeatureExtractor::to_gallery(

@@ -29,8 +29,8 @@ struct Features {
 class FeatureExtractor {
  public:
   // key_file: the serialised ring-switch key, then those of plan.keys in order. Takes the memory
-  // that the plan predicts. Precondition: the plan is of the network. Errors: not_found, corrupt,
-  // mismatch; invalid_argument for weights that cannot be encoded.
+  // that the plan predicts. Precondition: the plan is make_plan's of the network. Errors:
+  // not_found, corrupt, mismatch; invalid_argument for weights that cannot be encoded.
   static Result<std::unique_ptr<FeatureExtractor>> open(const Plan& plan,
                                                         const network::Network& network,
                                                         const std::filesystem::path& key_file,

@@ -5,9 +5,11 @@
 namespace bauta::circuits {
 
 Result<ckks::Message> encode_image(const Plan& plan, const network::InputGeometry& geometry,
-                                   std::span<const float> maps) {
+                                   std::span<const float> maps, size_t ciphertext) {
   const ckks::Encoder encoder(plan.ring.parameters().degree());
-  return encoder.encode(plan.layout.spread(maps, geometry.patches(), geometry.channels()),
+  const Layout& layout = plan.layouts.front();
+  return encoder.encode(layout.spread(maps, geometry.patches(), geometry.channels(),
+                                      ciphertext / layout.lead(), ciphertext % layout.lead()),
                         plan.input_scale);
 }
 

@@ -1,6 +1,7 @@
 #include "circuits/image_ring.h"
 
 #include <algorithm>
+#include <ranges>
 
 #include "ring/primes.h"
 
@@ -28,6 +29,24 @@ size_t special_count(size_t digit_limbs) {
   return static_cast<size_t>(std::ceil(log2_digit / kLog2SpecialPrime));
 }
 
+// Keys for ciphertexts of so many limbs, in as few digits as all the moduli beyond these allow.
+ckks::KeySwitchShape narrow_shape(const ckks::Parameters& parameters, size_t limbs) {
+  const ring::Basis& moduli = parameters.all_moduli();
+  for (size_t digits = 1;; ++digits) {
+    const size_t digit_limbs = (limbs + digits - 1) / digits;
+    const double wanted = moduli.prefix(digit_limbs).log2_modulus();
+    for (size_t special = digit_limbs; limbs + special <= moduli.size(); ++special)
+      if (moduli.slice(limbs, special).log2_modulus() >= wanted)
+        return {limbs, limbs, special, digit_limbs};
+    BAUTA_ASSERT(digit_limbs > 1);
+  }
+}
+
+// What a rotation reads of its key, in limbs.
+size_t rotation_cost(const ckks::KeySwitchShape& shape) {
+  return shape.digits() * (shape.limbs + shape.special_count);
+}
+
 }  // namespace
 
 Result<ImageRing> ImageRing::create(size_t levels, size_t degree) {
@@ -42,6 +61,19 @@ const ckks::KeySwitchShape& ImageRing::stage(size_t limbs) const {
   return *std::ranges::min_element(stages_, {}, [&](const ckks::KeySwitchShape& shape) {
     return shape.limbs >= limbs ? shape.limbs : SIZE_MAX;
   });
+}
+
+ImageRing ImageRing::with_stages(const std::set<size_t>& limbs) const {
+  ImageRing ring = *this;
+  ring.stages_ = {stages_.front()};
+  for (const size_t count : limbs | std::views::reverse) {
+    if (count >= ring.stages_.back().limbs || count <= kLinearLimbs) continue;
+    const ckks::KeySwitchShape shape = narrow_shape(parameters_, count);
+    if (4 * rotation_cost(shape) <= 3 * rotation_cost(ring.stages_.back().at(count)))
+      ring.stages_.push_back(shape);
+  }
+  if (stages_.size() > 1) ring.stages_.push_back(stages_.back());
+  return ring;
 }
 
 Result<ImageRing> ImageRing::build(size_t levels, size_t degree, bool insecure) {
@@ -69,10 +101,12 @@ Result<ImageRing> ImageRing::build(size_t levels, size_t degree, bool insecure) 
     }
     std::vector<ckks::KeySwitchShape> stages = {ckks::top_shape(*parameters, digit_limbs)};
     if (limbs > kLinearLimbs)
-      stages.push_back({.limbs = kLinearLimbs,
-                        .special_begin = limbs,
-                        .special_count = special_count(kLinearLimbs),
-                        .digit_limbs = kLinearLimbs});
+      stages.push_back(literal.special_primes.size() < special_count(kLinearLimbs)
+                           ? narrow_shape(*parameters, kLinearLimbs)
+                           : ckks::KeySwitchShape{.limbs = kLinearLimbs,
+                                                  .special_begin = limbs,
+                                                  .special_count = special_count(kLinearLimbs),
+                                                  .digit_limbs = kLinearLimbs});
     for (const ckks::KeySwitchShape& stage : stages)
       BAUTA_CHECK(ckks::check_shape(*parameters, stage));
     return ImageRing(*parameters, std::move(stages));

@@ -31,7 +31,12 @@ class ImageRing {
   size_t levels() const { return parameters_.primes().size() - kBaseLimbs; }
   // Of a fresh ciphertext.
   size_t limbs() const { return parameters_.primes().size(); }
-  // For ciphertexts of all limbs, and narrow ones for the many rotations of the last layer.
+  // With keys for ciphertexts of fewer limbs as well, at those of the given numbers of limbs where
+  // such keys make rotations much cheaper.
+  ImageRing with_stages(const std::set<size_t>& limbs) const;
+
+  // By limbs, most first: for ciphertexts of all limbs, and narrow ones for the many rotations of
+  // the last layer.
   const std::vector<ckks::KeySwitchShape>& stages() const { return stages_; }
   // The narrowest that serves ciphertexts of `limbs`.
   const ckks::KeySwitchShape& stage(size_t limbs) const;

@@ -1,4 +1,4 @@
-// How the maps of a network lie in the slots of one ciphertext.
+// How the maps of a network lie in the slots of ciphertexts.
 #pragma once
 
 #include <span>
@@ -8,29 +8,40 @@
 
 namespace bauta::circuits {
 
-// The value of channel c of patch p at position q of the map stands in slot (q * channels + c) *
-// patches + p, all three numbers rounded up to powers of two; the whole repeats until the slots are
-// full. A cyclic turn of the slots by whole positions is then the roll of helical padding, for all
-// patches at once, and weights that do not depend on the position repeat with period().
+// Patches are taken together in groups, as many as a ciphertext has room for, and the maps of a
+// group lie in lead() ciphertexts: row y of a map in number y mod lead(), its strand, as row
+// y / lead() there. There the value of channel c of the group's patch p at position q of the strand
+// stands in slot (q * channels + c) * patches + p, and the whole repeats until the slots are full.
+//
+// A cyclic turn of the slots by whole positions is then the roll of helical padding
+// (docs/formats/network.md), for all patches at once, and weights that do not depend on the
+// position repeat with period(). Behind a convolution with stride 2 half of the strands are left;
+// what stood in odd columns makes room for twice the channels, so that rows stay as long as they
+// were.
 struct Layout {
   size_t slots = 0;
+  size_t rows = 0;      // of a strand, as many as the last maps have
   size_t side = 0;      // of a map
-  size_t channels = 0;  // of a patch, in the layer that has the most
-  size_t patches = 0;
+  size_t channels = 0;  // of a patch, that there is room for
+  size_t patches = 0;   // of a group
 
-  size_t positions() const { return side * side; }
+  size_t lead() const { return side / rows; }
+  size_t positions() const { return rows * side; }  // of a strand
   size_t period() const { return channels * patches; }
   size_t extent() const { return positions() * period(); }
   size_t slot(size_t position, size_t channel, size_t patch) const {
     return (position * channels + channel) * patches + patch;
   }
+  size_t groups(size_t map_patches) const { return (map_patches + patches - 1) / patches; }
 
-  // Values in the order of a network's maps, [patch][channel][position], into the slots.
-  std::vector<double> spread(std::span<const float> maps, size_t map_patches,
-                             size_t map_channels) const;
+  // Values in the order of a network's maps, [patch][channel][row][column], into the slots of one
+  // group's strand.
+  std::vector<double> spread(std::span<const float> maps, size_t map_patches, size_t map_channels,
+                             size_t group, size_t strand) const;
 };
 
-// Error invalid_argument: maps whose side is no power of two, or that do not fit into the slots.
-Result<Layout> make_layout(const network::Network& network, size_t slots);
+// Of the maps that each layer takes. Error invalid_argument: maps whose side is no power of two, or
+// of which not even one patch fits into the slots.
+Result<std::vector<Layout>> make_layouts(const network::Network& network, size_t slots);
 
 }  // namespace bauta::circuits

@@ -15,7 +15,8 @@ struct Step {
   std::string name = {};
   size_t limbs = 0;
   double scale = 1;
-  double weight_scale = 1;  // of a linear layer's or a convolution's factors
+  double weight_scale = 1;  // of a linear layer's or a convolution's factors, and its shortcut's
+  size_t baby_count = 0;    // of a convolution's steps
   Work work = {};
 };
 
@@ -23,13 +24,14 @@ struct Step {
 // authentication server and key service agree.
 //
 // There is one level more than the network is deep: for the factor that brings an embedding to
-// length one. The trunk has the same scale in every block: with h at scale s, (h + shift)^2
-// rescaled is at s^2 / q, and the weights of the convolution behind it are encoded at q q' / s.
+// length one. All convolutions, and shortcuts, come out at the same scale, so that they can be
+// added: with h at scale s, (h + shift)^2 rescaled is at s^2 / q, and the weights of the
+// convolution behind it are encoded at q q' / s.
 struct Plan {
   ImageRing ring;
-  Layout layout;
+  std::vector<Layout> layouts;  // of what each layer takes
+  size_t groups = 0;            // of patches, evaluated one after the other
   match::Parameters gallery;
-  size_t baby_count = 0;  // of convolution_steps
   double input_scale = 1;
   double result_scale = 1;
   std::vector<Step> steps = {};
@@ -40,6 +42,8 @@ struct Plan {
   // Of all of the above: what an encrypted image is made for.
   Digest digest{};
 
+  // Of an image: the strands of the first group, then those of the next.
+  size_t ciphertexts() const { return groups * layouts.front().lead(); }
   size_t key_bytes() const;  // in memory
   size_t bytes() const;      // all memory that an evaluation takes
   size_t key_wire_bytes() const;
@@ -51,9 +55,12 @@ struct Plan {
 // Plans that would take more memory are refused: a network file is not to be trusted.
 inline constexpr size_t kMaxPlanBytes = size_t{8} << 30;
 
-// Errors invalid_argument: a network that does not fit into one ciphertext, is too deep, has an
-// embedding that no gallery takes, or wants more than kMaxPlanBytes.
+// For image mode, in which an image is one ciphertext. Errors invalid_argument: a network that does
+// not fit into one ciphertext, is too deep, has an embedding that no gallery takes, or wants more
+// than kMaxPlanBytes.
 Result<Plan> make_plan(const network::Network& network);
+// The same for a network that takes several ciphertexts.
+Result<Plan> make_wide_plan(const network::Network& network);
 // For tests: in a small ring without security.
 Result<Plan> insecure_make_plan(const network::Network& network, size_t degree);
 

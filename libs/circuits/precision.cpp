@@ -73,13 +73,17 @@ class Noise {
     const double coefficient = std::sqrt(model_.encoding()) / step.weight_scale;
     const auto width = static_cast<double>(plan_.gallery.width());
     if (std::holds_alternative<network::Convolution>(network_.layers[layer])) {
-      const ConvolutionSteps steps = convolution_steps(plan_.layout, plan_.baby_count);
-      const size_t diagonals = steps.babies.size() * steps.giants.size();
-      return coefficient * std::sqrt(static_cast<double>(plan_.layout.period() * diagonals));
+      const Layout& output = plan_.layouts[layer + 1];
+      const ConvolutionSteps steps =
+          convolution_steps(std::get<network::Convolution>(network_.layers[layer]),
+                            plan_.layouts[layer], output, step.baby_count);
+      const size_t diagonals = steps.terms[0].size() * steps.giants.size();
+      return coefficient * std::sqrt(static_cast<double>(output.period() * diagonals));
     }
     if (std::holds_alternative<network::Linear>(network_.layers[layer])) {
       const size_t degree = plan_.ring.parameters().degree();
-      return coefficient * std::sqrt(static_cast<double>(degree * plan_.layout.extent()) / width);
+      return coefficient *
+             std::sqrt(static_cast<double>(degree * plan_.layouts.back().extent()) / width);
     }
     return 0;
   }

@@ -14,6 +14,9 @@ namespace bauta::circuits {
 struct NetworkShape {
   uint32_t patches_per_side = 1, map_side = 4, block_side = 2, channels = 4, convolutions = 2;
   uint32_t pool = 2, dimension = 64;
+  // Residual blocks behind the convolutions: the channels of those with stride 2, and 0 for a block
+  // that changes no shape.
+  std::vector<uint32_t> blocks = {};
 };
 
 // Weights such that values stay near one.
@@ -27,26 +30,46 @@ inline network::Network random_network(const NetworkShape& shape, unsigned seed 
   };
   network::Network network;
   network.name = "random";
-  const uint32_t side = shape.patches_per_side * shape.map_side * shape.block_side;
-  network.input = {.packed_side = side,
-                   .side = side,
+  const uint32_t face_side = shape.patches_per_side * shape.map_side * shape.block_side;
+  network.input = {.packed_side = face_side,
+                   .side = face_side,
                    .patches_per_side = shape.patches_per_side,
                    .block_side = shape.block_side};
-  const uint32_t patches = network.input.patches(), positions = network.input.positions();
-  uint32_t inputs = network.input.channels();
+  const uint32_t patches = network.input.patches();
+  uint32_t inputs = network.input.channels(), side = shape.map_side;
+  const auto add_square = [&](uint32_t channels) {
+    network.layers.emplace_back(network::Square{
+        patches * channels, side, 2, values(size_t{patches} * channels * side * side, 0.3)});
+  };
   for (uint32_t i = 0; i < shape.convolutions; ++i) {
     network::Convolution convolution{patches, shape.channels, inputs, i > 0, {}};
     convolution.weights =
         values(size_t{patches} * shape.channels * inputs * 9, 0.3 / std::sqrt(9.0 * inputs));
     network.layers.emplace_back(std::move(convolution));
     inputs = shape.channels;
-    const uint32_t channels = patches * shape.channels;
-    network.layers.emplace_back(
-        network::Square{channels, shape.map_side, 2, values(size_t{channels} * positions, 0.3)});
+    add_square(inputs);
+  }
+  for (const uint32_t strided : shape.blocks) {
+    const uint32_t outputs = strided == 0 ? inputs : strided;
+    network::Convolution opening{patches, outputs, inputs, false, {}};
+    opening.weights = values(size_t{patches} * outputs * inputs * 9, 0.3 / std::sqrt(9.0 * inputs));
+    opening.shortcut = strided == 0
+                           ? values(size_t{patches} * outputs, 0.5)
+                           : values(size_t{patches} * outputs * inputs, 0.5 / std::sqrt(inputs));
+    opening.stride = strided == 0 ? 1 : 2;
+    side /= opening.stride;
+    network.layers.emplace_back(std::move(opening));
+    add_square(outputs);
+    network::Convolution closing{patches, outputs, outputs, false, {}};
+    closing.weights =
+        values(size_t{patches} * outputs * outputs * 9, 0.3 / std::sqrt(9.0 * outputs));
+    network.layers.emplace_back(std::move(closing));
+    add_square(outputs);
+    inputs = outputs;
   }
   network::Linear linear{shape.dimension, 0, shape.pool, {}, values(shape.dimension, 0.05)};
-  const uint32_t pooled_side = shape.map_side / shape.pool;
-  linear.inputs = patches * shape.channels * pooled_side * pooled_side;
+  const uint32_t pooled_side = side / shape.pool;
+  linear.inputs = patches * inputs * pooled_side * pooled_side;
   linear.weights = values(size_t{linear.outputs} * linear.inputs, 1.0 / std::sqrt(linear.inputs));
   network.layers.emplace_back(std::move(linear));
   return network;
@@ -81,8 +104,8 @@ inline std::shared_ptr<ckks::KeySet> make_keys(const Plan& plan, const secret::S
   return keys;
 }
 
-inline ckks::EvaluationCiphertext encrypt(const Plan& plan, const secret::SecretKey& key,
-                                          std::span<const ckks::Complex> slots) {
+inline ckks::EvaluationCiphertext encrypt_slots(const Plan& plan, const secret::SecretKey& key,
+                                                std::span<const ckks::Complex> slots) {
   const ckks::Encoder encoder(plan.ring.parameters().degree());
   const ckks::Message message = encoder.encode(slots, plan.input_scale).value();
   return to_evaluation(expand(secret::encrypt(key, message, plan.ring.limbs()).value()));

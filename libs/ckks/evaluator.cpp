@@ -28,11 +28,6 @@ class RotatedLimbs {
   ring::Limb half(size_t half, size_t t) {
     return {words_.data() + (half * count_ + t) * (degree_ + kApart), degree_};
   }
-  std::vector<ring::ConstLimb> halves(size_t half) {
-    std::vector<ring::ConstLimb> limbs;
-    for (size_t t = 0; t < count_; ++t) limbs.push_back(this->half(half, t));
-    return limbs;
-  }
   // Three limbs.
   ring::Limb scratch() { return {words_.data() + 2 * count_ * (degree_ + kApart), 3 * degree_}; }
 
@@ -285,30 +280,35 @@ Evaluator::Extended Evaluator::inner_product(std::span<const Extended* const> te
   return sum;
 }
 
-std::vector<Evaluator::Extended> Evaluator::rotate_and_sum(const Hoisted& hoisted,
-                                                           std::span<const int64_t> steps,
-                                                           const PeriodicFactors& factors) const {
-  const Ciphertext& source = *hoisted.source;
-  const size_t limbs = source.limbs();
+std::vector<Evaluator::Extended> Evaluator::rotate_and_sum(std::span<const Hoisted> sources,
+                                                           std::span<const Turn> turns,
+                                                           std::span<const Sums> sums) const {
+  const Ciphertext& first = *sources[0].source;
+  for (const Hoisted& hoisted : sources) check_addends(first, *hoisted.source);
+  const size_t limbs = first.limbs();
   const KeySwitcher& switcher = this->switcher(limbs);
   const ring::Basis& basis = switcher.extended_basis();
-  BAUTA_ASSERT(factors.basis == basis && factors.terms == steps.size());
-  std::vector<Extended> sums;
-  for (size_t o = 0; o < factors.outputs; ++o)
-    sums.push_back({ring::EvaluationPolynomial::uninitialised(basis),
-                    ring::EvaluationPolynomial::uninitialised(basis), limbs,
-                    source.scale * factors.scale, source.key_id});
+  std::vector<Extended> results;
+  for (const Sums& sum : sums) {
+    BAUTA_ASSERT(sum.factors->basis == basis && sum.factors->terms == sum.terms.size());
+    for (size_t o = 0; o < sum.factors->outputs; ++o)
+      results.push_back({ring::EvaluationPolynomial::uninitialised(basis),
+                         ring::EvaluationPolynomial::uninitialised(basis), limbs,
+                         first.scale * sum.factors->scale, first.key_id});
+  }
   std::vector<uint32_t> elements;
   std::vector<const SwitchingKey*> keys;
-  for (const int64_t step : steps) {
-    elements.push_back(rotation_element(step, parameters_.degree()));
+  for (const Turn& turn : turns) {
+    elements.push_back(rotation_element(turn.steps, parameters_.degree()));
     keys.push_back(elements.back() == 1 ? nullptr : &key(elements.back(), limbs));
   }
   // One modulus after the other, so that the rotations of a modulus stay in the cache.
   ring::for_limb_ranges(basis.size(), pool_, [&](size_t begin, size_t end) {
-    RotatedLimbs rotated(steps.size(), basis.degree());
+    RotatedLimbs rotated(turns.size(), basis.degree());
     for (size_t j = begin; j < end; ++j) {
-      for (size_t t = 0; t < steps.size(); ++t) {
+      for (size_t t = 0; t < turns.size(); ++t) {
+        const Hoisted& hoisted = sources[turns[t].source];
+        const Ciphertext& source = *hoisted.source;
         if (keys[t] == nullptr) {
           switcher.multiply_by_special(source.c0, j, rotated.half(0, t));
           switcher.multiply_by_special(source.c1, j, rotated.half(1, t));
@@ -318,16 +318,20 @@ std::vector<Evaluator::Extended> Evaluator::rotate_and_sum(const Hoisted& hoiste
                                        rotated.half(0, t), rotated.half(1, t), rotated.scratch());
         }
       }
-      std::vector<ring::Limb> out[2];
-      for (Extended& sum : sums) {
-        out[0].push_back(sum.c0.limb(j));
-        out[1].push_back(sum.c1.limb(j));
+      for (size_t half = 0; half < 2; ++half) {
+        auto result = results.begin();
+        for (const Sums& sum : sums) {
+          std::vector<ring::Limb> out;
+          for (size_t o = 0; o < sum.factors->outputs; ++o, ++result)
+            out.push_back((half == 0 ? result->c0 : result->c1).limb(j));
+          std::vector<ring::ConstLimb> terms;
+          for (const size_t t : sum.terms) terms.push_back(rotated.half(half, t));
+          multiply_blocks(out, terms, *sum.factors, j);
+        }
       }
-      for (size_t half = 0; half < 2; ++half)
-        multiply_blocks(out[half], rotated.halves(half), factors, j);
     }
   });
-  return sums;
+  return results;
 }
 
 Evaluator::Ciphertext Evaluator::reduce(Extended&& extended) const {

@@ -21,6 +21,14 @@ inline constexpr double kScaleTolerance = 0x1p-45;  // relative
 
 bool equal_scales(double a, double b);
 
+// A rotation of one of several ciphertexts.
+struct Turn {
+  size_t source = 0;
+  int64_t steps = 0;
+
+  friend auto operator<=>(const Turn&, const Turn&) = default;
+};
+
 // Thread-safe. The pool, where there is one, is used inside operations; results do not depend on
 // it.
 class Evaluator {
@@ -44,6 +52,12 @@ class Evaluator {
     size_t limbs = 0;
     double scale = 1;
     KeyId key_id;
+  };
+
+  // Sums of products, one for each output of the factors: of factor (o, t) times turn terms[t].
+  struct Sums {
+    std::span<const size_t> terms;  // into a list of turns
+    const PeriodicFactors* factors = nullptr;
   };
 
   Evaluator(const Parameters& parameters, std::shared_ptr<const KeySet> keys,
@@ -101,10 +115,11 @@ class Evaluator {
   // The sum of factors[i] * terms[i]. Terms of the same key, limbs and scale; factors of one scale.
   Extended inner_product(std::span<const Extended* const> terms,
                          std::span<const Plaintext* const> factors) const;
-  // For every output o the sum over t of factors(o, t) * rotation by steps[t]: what inner_product
-  // would make of all of these, without holding the rotations. Precondition: factors.terms steps.
-  std::vector<Extended> rotate_and_sum(const Hoisted& hoisted, std::span<const int64_t> steps,
-                                       const PeriodicFactors& factors) const;
+  // All outputs of all sums, in order: what inner_product would make of the rotations, without
+  // holding them. Preconditions: sources of the same key, limbs and scale; factors of these limbs.
+  std::vector<Extended> rotate_and_sum(std::span<const Hoisted> sources,
+                                       std::span<const Turn> turns,
+                                       std::span<const Sums> sums) const;
   Ciphertext reduce(Extended&& extended) const;
 
  private:

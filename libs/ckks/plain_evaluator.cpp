@@ -231,34 +231,47 @@ PlainEvaluator::Extended PlainEvaluator::inner_product(
   return sum;
 }
 
-std::vector<PlainEvaluator::Extended> PlainEvaluator::rotate_and_sum(
-    const Hoisted& hoisted, std::span<const int64_t> steps, const PeriodicFactors& factors) const {
-  const size_t terms = factors.values.size() / factors.outputs;
-  BAUTA_ASSERT(terms == steps.size() && factors.limbs == hoisted.source->limbs);
+PlainEvaluator::Ciphertext PlainEvaluator::weighted_sum(std::span<const Extended* const> terms,
+                                                        const PeriodicFactors& factors,
+                                                        size_t output) const {
   const size_t period = factors.values[0].size();
   // Only as many coefficients as the period allows are rounded.
   const double rounding = noise_.slot_deviation(noise_.encoding(), factors.scale) *
                           std::sqrt(static_cast<double>(period) / static_cast<double>(slots()));
-  std::vector<Extended> rotations;
-  for (const int64_t step : steps) rotations.push_back(rotate_extended(hoisted, step));
-  std::vector<Extended> sums;
-  for (size_t o = 0; o < factors.outputs; ++o) {
-    Ciphertext sum{std::vector<Complex>(slots()), factors.limbs,
-                   hoisted.source->scale * factors.scale, 0};
-    std::vector<double> variances(period);
-    for (size_t t = 0; t < terms; ++t) {
-      const Ciphertext& term = rotations[t].value;
-      const std::vector<double>& factor = factors.values[o * terms + t];
-      const double rounded = rounding * largest_magnitude(term.slots);
-      for (size_t i = 0; i < slots(); ++i) sum.slots[i] += term.slots[i] * factor[i % period];
-      for (size_t i = 0; i < period; ++i)
-        variances[i] += std::pow(term.deviation * factor[i], 2) + rounded * rounded;
-    }
-    sum.deviation = std::sqrt(*std::ranges::max_element(variances));
-    check_size(sum);
-    sums.push_back({std::move(sum)});
+  Ciphertext sum{std::vector<Complex>(slots()), factors.limbs,
+                 terms[0]->value.scale * factors.scale, 0};
+  std::vector<double> variances(period);
+  for (size_t t = 0; t < terms.size(); ++t) {
+    const Ciphertext& term = terms[t]->value;
+    const std::vector<double>& factor = factors.values[output * terms.size() + t];
+    const double rounded = rounding * largest_magnitude(term.slots);
+    for (size_t i = 0; i < slots(); ++i) sum.slots[i] += term.slots[i] * factor[i % period];
+    for (size_t i = 0; i < period; ++i)
+      variances[i] += std::pow(term.deviation * factor[i], 2) + rounded * rounded;
   }
-  return sums;
+  sum.deviation = std::sqrt(*std::ranges::max_element(variances));
+  check_size(sum);
+  return sum;
+}
+
+std::vector<PlainEvaluator::Extended> PlainEvaluator::rotate_and_sum(
+    std::span<const Hoisted> sources, std::span<const Turn> turns,
+    std::span<const Sums> sums) const {
+  std::vector<Extended> rotations;
+  for (const Turn& turn : turns)
+    rotations.push_back(rotate_extended(sources[turn.source], turn.steps));
+  std::vector<Extended> results;
+  for (const Sums& sum : sums) {
+    BAUTA_ASSERT(sum.factors->values.size() == sum.factors->outputs * sum.terms.size());
+    std::vector<const Extended*> terms;
+    for (const size_t t : sum.terms) {
+      BAUTA_ASSERT(rotations[t].value.limbs == sum.factors->limbs);
+      terms.push_back(&rotations[t]);
+    }
+    for (size_t o = 0; o < sum.factors->outputs; ++o)
+      results.push_back({weighted_sum(terms, *sum.factors, o)});
+  }
+  return results;
 }
 
 PlainEvaluator::Ciphertext PlainEvaluator::reduce(Extended&& extended) const {

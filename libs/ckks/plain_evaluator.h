@@ -48,6 +48,10 @@ class PlainEvaluator {
   struct Extended {
     Ciphertext value;
   };
+  struct Sums {
+    std::span<const size_t> terms;
+    const PeriodicFactors* factors = nullptr;
+  };
 
   // The heaviest tail is that of a rounding error times the secret: in a slot both are complex
   // Gaussians, and their product exceeds t deviations with probability about sqrt(pi t) exp(-2 t),
@@ -93,8 +97,9 @@ class PlainEvaluator {
   void add_in_place(Extended& target, const Extended& addend) const;
   Extended inner_product(std::span<const Extended* const> terms,
                          std::span<const Plaintext* const> factors) const;
-  std::vector<Extended> rotate_and_sum(const Hoisted& hoisted, std::span<const int64_t> steps,
-                                       const PeriodicFactors& factors) const;
+  std::vector<Extended> rotate_and_sum(std::span<const Hoisted> sources,
+                                       std::span<const Turn> turns,
+                                       std::span<const Sums> sums) const;
   Ciphertext reduce(Extended&& extended) const;
 
   // The keys used so far.
@@ -105,6 +110,9 @@ class PlainEvaluator {
   // Records the use of a key and adds its noise, with or without the division that ends a switch.
   void switch_key(Ciphertext& target, uint32_t element, bool divide) const;
   void add_noise(Ciphertext& target, double variance) const;
+  // The sum of the terms times one output's factors.
+  Ciphertext weighted_sum(std::span<const Extended* const> terms, const PeriodicFactors& factors,
+                          size_t output) const;
   // The message must fit the modulus.
   void check_size(const Ciphertext& ciphertext) const;
   Ciphertext turned(const Ciphertext& source, int64_t steps) const;

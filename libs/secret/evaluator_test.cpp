@@ -282,6 +282,12 @@ TEST(Evaluator, SumsRotationsWithOneDivision) {
 // Factors that repeat over the slots, and the same factors written out.
 TEST(Evaluator, SumsRotationsTimesPeriodicFactors) {
   const std::vector<int64_t> steps = {0, 1, -3, 16};
+  const std::vector<ckks::Turn> turns = {{0, 16}, {0, 0}, {0, 1}, {0, -3}};
+  const std::vector<size_t> terms_of_steps = {1, 2, 3, 0};
+  const auto rotate_and_sum = [&](const auto& evaluator, const auto& hoisted, const auto& factors) {
+    const typename std::decay_t<decltype(evaluator)>::Sums wanted{terms_of_steps, &factors};
+    return evaluator.rotate_and_sum({&hoisted, 1}, turns, {&wanted, 1});
+  };
   for (const size_t period : {2, 16, 64}) {
     std::mt19937_64 random(period);
     std::uniform_real_distribution<double> uniform(-2, 2);
@@ -293,15 +299,15 @@ TEST(Evaluator, SumsRotationsTimesPeriodicFactors) {
         [&](const auto& evaluator, auto a, auto) {
           const auto factors = must(evaluator.encode_periodic(values, 3, kScale, limbs));
           return evaluator.reduce(
-              std::move(evaluator.rotate_and_sum(evaluator.hoist(a), steps, factors)[2]));
+              std::move(rotate_and_sum(evaluator, evaluator.hoist(a), factors)[2]));
         },
         limbs);
 
     const World& w = world();
     const auto source = w.encrypt(random_slots(w.evaluator.slots(), 9), kScale, limbs);
     const auto hoisted = w.evaluator.hoist(source);
-    const auto sums = w.evaluator.rotate_and_sum(
-        hoisted, steps, must(w.evaluator.encode_periodic(values, 3, kScale, limbs)));
+    const auto factors_of_sums = must(w.evaluator.encode_periodic(values, 3, kScale, limbs));
+    const auto sums = rotate_and_sum(w.evaluator, hoisted, factors_of_sums);
     for (size_t o = 0; o < sums.size(); ++o) {
       std::vector<Evaluator::Extended> terms;
       std::vector<Evaluator::Plaintext> factors;
@@ -323,6 +329,29 @@ TEST(Evaluator, SumsRotationsTimesPeriodicFactors) {
       EXPECT_EQ(sums[o].c1, expected.c1);
     }
   }
+}
+
+TEST(Evaluator, SumsRotationsOfSeveralCiphertexts) {
+  expect_agreement(
+      [&](const auto& evaluator, auto a, auto b) {
+        const size_t limbs = 5;
+        using Scheme = std::decay_t<decltype(evaluator)>;
+        const auto one = must(evaluator.encode_periodic(
+            std::vector<std::vector<double>>{{1, -0.5}, {0.25, 1}}, 2, kScale, limbs));
+        const auto two = must(evaluator.encode_periodic(
+            std::vector<std::vector<double>>{{0.5, 1}, {-1, 0.75}}, 1, kScale, limbs));
+        std::vector<typename Scheme::Hoisted> sources;
+        sources.push_back(evaluator.hoist(a));
+        sources.push_back(evaluator.hoist(b));
+        const std::vector<ckks::Turn> turns = {{0, 1}, {1, 0}, {1, -3}};
+        const std::vector<size_t> first = {2}, second = {0, 1};
+        const std::vector<typename Scheme::Sums> wanted = {{first, &one}, {second, &two}};
+        auto sums = evaluator.rotate_and_sum(sources, turns, wanted);
+        evaluator.add_in_place(sums[0], sums[1]);
+        evaluator.add_in_place(sums[0], sums[2]);
+        return evaluator.reduce(std::move(sums[0]));
+      },
+      5);
 }
 
 TEST(Evaluator, GivesTheSameBitsWhateverTheThreads) {
