@@ -72,6 +72,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   run::hold_signals();
+  run::share_heaps();
   try {
     const Status status = serve(argv[1]);
     if (status.ok()) return 0;

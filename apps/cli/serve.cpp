@@ -273,6 +273,7 @@ Status serve_all(const fs::path& file, const run::Config& config) {
 
 Result<Report> serve(const CommonOptions& common, const ServeOptions& options) {
   run::hold_signals();
+  run::share_heaps();
   const fs::path file =
       fs::absolute(common.config.empty() ? common.data / "bauta.toml" : common.config);
   if (common.config.empty()) BAUTA_CHECK(run::create_default_config(file, common.token));

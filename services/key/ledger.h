@@ -5,6 +5,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <memory_resource>
 #include <set>
 
 #include "services/key/decision_log.h"
@@ -91,8 +92,11 @@ class Ledger {
   std::unique_ptr<DecisionLog> log_;
 
   // What follows is changed and read within DecisionLog::update only.
-  std::set<TicketNonce> spent_;                           // of tickets that are not out of date
-  std::deque<std::pair<int64_t, TicketNonce>> spent_at_;  // in the order of the log
+  // Of tickets that are not out of date. In memory of their own: a few bytes that live for minutes,
+  // left between the large buffers of requests, would keep those from being used again.
+  std::pmr::unsynchronized_pool_resource spent_memory_;
+  std::pmr::set<TicketNonce> spent_{&spent_memory_};
+  std::pmr::deque<std::pair<int64_t, TicketNonce>> spent_at_{&spent_memory_};  // as in the log
   std::map<keys::KeyId, uint64_t> decisions_;
   std::set<keys::KeyId> spent_budgets_;  // that are on record
   std::map<std::pair<std::string, std::string>, Client> clients_;

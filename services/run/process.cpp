@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include <grp.h>
+#include <malloc.h>
 #include <pwd.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -22,6 +23,10 @@ sigset_t stop_signals() {
 }
 
 }  // namespace
+
+void share_heaps() {
+  mallopt(M_ARENA_MAX, 2);
+}
 
 void hold_signals() {
   const sigset_t set = stop_signals();

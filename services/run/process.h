@@ -8,6 +8,10 @@
 
 namespace bauta::run {
 
+// Before any thread: all share two heaps. With one for each, as glibc has it, every thread keeps
+// what its largest request has needed.
+void share_heaps();
+
 // Call before any thread is started: SIGTERM and SIGINT are kept for wait_for_stop(), SIGPIPE is
 // ignored.
 void hold_signals();
