@@ -86,6 +86,8 @@ const char* audit_event_name(AuditEvent event) {
       return "identification";
     case AuditEvent::verification:
       return "verification";
+    case AuditEvent::gallery_renewed:
+      return "gallery_renewed";
   }
   return "unknown";
 }

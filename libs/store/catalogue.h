@@ -105,6 +105,7 @@ struct Segment {
 // The segments of a gallery hold exactly what was live at generation `compacted`, but bulk blocks:
 // they also hold what was erased of them.
 struct SegmentSet {
+  std::string key_id;  // the gallery's, of the same moment
   uint64_t version = 0;
   uint64_t compacted = 0;
   std::vector<Segment> segments;  // by block
@@ -122,6 +123,19 @@ struct RestoredReference {
   int64_t created_at_ms = 0;
   std::string subject;
   Bytes original;  // empty in a bulk block
+};
+
+// A reference's ciphertext on its way to another key.
+struct Original {
+  int64_t reference_id = 0;
+  uint32_t position = 0;
+  Bytes bytes;
+};
+
+// How far the originals of a gallery are.
+struct RenewalProgress {
+  std::string key_id;  // that they are being renewed to; empty: none
+  uint64_t originals = 0, renewed = 0;
 };
 
 struct GalleryStats {
@@ -163,6 +177,7 @@ enum class AuditEvent : uint8_t {
   edge_revoked = 6,
   identification = 7,
   verification = 8,
+  gallery_renewed = 9,
 };
 
 // Persistent, append only.
@@ -181,7 +196,8 @@ struct AuditEntry {
   AuditEvent event = AuditEvent::identification;
   AuditOutcome outcome = AuditOutcome::failed;
   std::string gallery;  // a key id for edge_added; or empty
-  std::string subject;  // an edge id for edge_added and edge_revoked; or empty
+  // An edge id for edge_added and edge_revoked, a key id for gallery_renewed; or empty.
+  std::string subject;
 };
 
 struct AuditRecord {
@@ -225,7 +241,8 @@ class Catalogue {
 
   // Adds one reference per original, all or none, and the audit record, in one transaction. A
   // reference takes the lowest position whose erasure is complete, else the next one never used.
-  // Errors: already_exists (unless `add`); no_space also when the positions are used up.
+  // Errors: already_exists (unless `add`); no_space also when the positions are used up; mismatch
+  // when the gallery is no longer under gallery.key_id.
   Result<std::vector<Reference>> enrol(const Gallery& gallery, std::string_view subject,
                                        std::span<const Bytes> originals,
                                        IfEnrolled if_enrolled = IfEnrolled::refuse);
@@ -280,6 +297,29 @@ class Catalogue {
   // Also one that is being restored.
   Result<bool> has_gallery(int64_t id);
 
+  // --- Renewal: a second original of every reference, under another key, and one transaction in
+  // which the gallery changes over to these. Until then nobody sees them.
+
+  // Says to which key; what is there for that key already is kept, and for another one removed.
+  Status begin_renewal(const Gallery& gallery, std::string_view key_id);
+  Result<RenewalProgress> renewal_progress(const Gallery& gallery);
+  // Some that have no second original yet, by position, behind `position`; -1: from the first.
+  Result<std::vector<Original>> originals_to_renew(const Gallery& gallery, int64_t position);
+  // In one transaction, without those that were erased or renewed in the meantime. Error mismatch:
+  // the gallery is not being renewed to that key (any more).
+  Status put_renewed(const Gallery& gallery, std::string_view key_id,
+                     std::span<const Original> renewed);
+  // Error: not_found, also when the reference was erased.
+  Result<Bytes> read_renewed(const Gallery& gallery, int64_t reference_id);
+  // Changes the gallery over: its key, every original, and `segments`, which hold what was live at
+  // generation `compacted`, in place of all others. False: a reference came that has no second
+  // original yet, and nothing was changed. Error: busy when the set is no longer at `version`.
+  Result<bool> finish_renewal(const Gallery& gallery, uint64_t version, uint64_t compacted,
+                              std::span<const Segment> segments);
+  // Deletes some of what is left of a renewal that is over: the originals under the key before.
+  // False: there was nothing. finish_erasures() takes them out of the log.
+  Result<bool> remove_former(const Gallery& gallery);
+
   // Whether references that are no longer in use wait for a compaction of the gallery.
   Result<bool> erasures_wait(const Gallery& gallery);
 
@@ -319,6 +359,8 @@ class Catalogue {
   Status put_edge(std::string_view key_id, std::string_view edge_id, ByteView switching_key);
   // Errors: not_found; refused when revoked.
   Result<Edge> find_edge(std::string_view key_id, std::string_view edge_id);
+  // The edges that may send under a key.
+  Result<std::vector<std::string>> list_edges(std::string_view key_id);
   // Deletes the switching keys of the edge to every key, and refuses the id from now on; fine if it
   // is not known, or revoked before. Returns whether the bytes are gone, as Erasure::bytes_gone.
   Result<bool> revoke_edge(std::string_view edge_id);

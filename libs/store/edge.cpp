@@ -85,6 +85,21 @@ Result<Edge> Catalogue::find_edge(std::string_view key_id, std::string_view edge
   return edge;
 }
 
+Result<std::vector<std::string>> Catalogue::list_edges(std::string_view key_id) {
+  BAUTA_CHECK(check_name("key", key_id));
+  std::lock_guard lock(state_->mutex);
+  BAUTA_TRY(Statement rows,
+            state_->connection.prepare(
+                "SELECT edge_id FROM edge WHERE key_id = ?1 AND state = ?2 ORDER BY edge_id",
+                {key_id, kLive}));
+  std::vector<std::string> edges;
+  while (true) {
+    BAUTA_TRY(const bool row, rows.step());
+    if (!row) return edges;
+    edges.emplace_back(rows.text(0));
+  }
+}
+
 Result<bool> Catalogue::revoke_edge(std::string_view edge_id) {
   BAUTA_CHECK(check_name("edge", edge_id));
   std::lock_guard lock(state_->mutex);

@@ -54,6 +54,22 @@ Status delete_payloads(Connection& connection, std::string_view table) {
   }
 }
 
+// The second originals of references that were erased while they were being renewed.
+constexpr const char* kErasedInRenewal =
+    "SELECT w.reference FROM reference r INDEXED BY reference_erasing CROSS JOIN renewal w "
+    "ON w.reference = r.id WHERE r.state = 2 AND w.payload IS NOT NULL";
+
+Status delete_renewed(Connection& connection) {
+  while (true) {
+    BAUTA_TRY(Transaction transaction, Transaction::begin(connection));
+    BAUTA_TRY(const auto ids, read_ids(connection, fmt::format("{} LIMIT ?1", kErasedInRenewal),
+                                       {kPayloadsPerTransaction}));
+    if (ids.empty()) return {};
+    for (const int64_t id : ids) BAUTA_CHECK(delete_renewal_payload(connection, id));
+    BAUTA_CHECK(transaction.commit());
+  }
+}
+
 Status mark_erased(Connection& connection, std::string_view table,
                    const std::vector<int64_t>& ids) {
   for (const int64_t id : ids)
@@ -114,9 +130,12 @@ Result<bool> wipe_erased(Connection& connection) {
                                         "SELECT EXISTS (SELECT 1 FROM reference r WHERE state = 2 "
                                         "AND (payload IS NOT NULL OR {})) "
                                         "OR EXISTS (SELECT 1 FROM edge WHERE state = 2) "
+                                        "OR EXISTS (SELECT 1 FROM renewal WHERE payload IS NULL) "
+                                        "OR EXISTS ({}) "
                                         "OR EXISTS (SELECT 1 FROM gallery WHERE name IS NULL)",
-                                        kInNoSegment)));
+                                        kInNoSegment, kErasedInRenewal)));
   if (anything == 0) return nothing_remains(connection);
+  BAUTA_CHECK(delete_renewed(connection));
   BAUTA_CHECK(delete_payloads(connection, "reference"));
   BAUTA_CHECK(delete_payloads(connection, "edge"));
   // Read before the log is emptied: a payload that another process deletes after that is its own
@@ -127,11 +146,15 @@ Result<bool> wipe_erased(Connection& connection) {
                                              kInNoSegment)));
   BAUTA_TRY(const auto edges,
             read_ids(connection, "SELECT id FROM edge WHERE state = 2 AND payload IS NULL"));
+  BAUTA_TRY(const auto renewals,
+            read_ids(connection, "SELECT reference FROM renewal WHERE payload IS NULL"));
   BAUTA_TRY(const bool emptied, connection.truncate_log());
   if (!emptied) return false;
   BAUTA_TRY(Transaction transaction, Transaction::begin(connection));
   BAUTA_CHECK(mark_erased(connection, "reference", references));
   BAUTA_CHECK(mark_erased(connection, "edge", edges));
+  for (const int64_t id : renewals)
+    BAUTA_CHECK(connection.run("DELETE FROM renewal WHERE reference = ?1", {id}));
   BAUTA_CHECK(drop_deleted_galleries(connection));
   BAUTA_CHECK(transaction.commit());
   return nothing_remains(connection);

@@ -58,7 +58,7 @@ class FormatTest : public CatalogueTest {
 TEST_F(FormatTest, TheFileSaysWhatItIs) {
   Connection connection = *Connection::open(path(), 100);
   EXPECT_EQ(*connection.query_integer("PRAGMA application_id"), 0x62617574);
-  EXPECT_EQ(*connection.query_integer("PRAGMA user_version"), 2);
+  EXPECT_EQ(*connection.query_integer("PRAGMA user_version"), 3);
   EXPECT_EQ(*connection.query_integer("PRAGMA page_size"), 4096);
   EXPECT_EQ(*connection.query_integer("SELECT length(padding) FROM payload WHERE id = 1"), 4096);
 }

@@ -201,6 +201,16 @@ Result<uint64_t> read_generation(Connection& connection, const Gallery& gallery)
   return static_cast<uint64_t>(row.integer(0));
 }
 
+Status check_key(Connection& connection, const Gallery& gallery) {
+  BAUTA_TRY(Statement row,
+            connection.prepare("SELECT key_id FROM gallery WHERE id = ?1 AND name IS NOT NULL",
+                               {gallery.id}));
+  BAUTA_TRY(const bool found, row.step());
+  if (!found) return gallery_gone(gallery);
+  if (row.text(0) != gallery.key_id) return renewed_meanwhile(gallery);
+  return {};
+}
+
 Result<uint64_t> advance_generation(Connection& connection, const Gallery& gallery) {
   BAUTA_TRY(const uint64_t generation, read_generation(connection, gallery));
   BAUTA_CHECK(connection.run("UPDATE gallery SET generation = ?2 WHERE id = ?1",
@@ -216,6 +226,7 @@ Result<std::vector<Reference>> Catalogue::enrol(const Gallery& gallery, std::str
   std::lock_guard lock(state_->mutex);
   Connection& connection = state_->connection;
   BAUTA_TRY(Transaction transaction, Transaction::begin(connection));
+  BAUTA_CHECK(check_key(connection, gallery));
   BAUTA_TRY(const uint64_t generation, advance_generation(connection, gallery));
   BAUTA_CHECK(check_subject_may_grow(connection, gallery, subject, originals.size(), if_enrolled));
   BAUTA_TRY(const auto positions, take_positions(connection, gallery, originals.size()));

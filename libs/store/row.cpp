@@ -55,6 +55,13 @@ Error gallery_gone(const Gallery& gallery) {
   return make_error(ErrorCode::not_found, "the gallery {} was deleted", gallery.name);
 }
 
+Error renewed_meanwhile(const Gallery& gallery) {
+  return make_error(ErrorCode::mismatch,
+                    "the gallery {} was renewed to another key in the meantime; encrypt for that "
+                    "key and try again",
+                    gallery.name);
+}
+
 Error not_enrolled(const Gallery& gallery, std::string_view subject) {
   return make_error(ErrorCode::not_found, "the subject {} is not enrolled in gallery {}", subject,
                     gallery.name);

@@ -125,6 +125,21 @@ CREATE INDEX reference_erasing ON reference (gallery, position) WHERE state = 2;
 CREATE INDEX reference_erased ON reference (gallery, position) WHERE state = 3;
 CREATE INDEX reference_single ON reference (gallery, position) WHERE bulk = 0;
 )sql",
+    R"sql(
+ALTER TABLE gallery ADD COLUMN renewing_to TEXT;
+
+CREATE TABLE renewal (
+  reference INTEGER PRIMARY KEY,
+  gallery INTEGER NOT NULL,
+  former INTEGER NOT NULL,
+  original_bytes INTEGER NOT NULL,
+  original_digest BLOB NOT NULL,
+  digest BLOB NOT NULL,
+  payload INTEGER
+) STRICT;
+CREATE INDEX renewal_gallery ON renewal (gallery);
+CREATE INDEX renewal_removed ON renewal (reference) WHERE payload IS NULL;
+)sql",
 };
 
 Result<int64_t> read_version(Connection& connection) {

@@ -33,7 +33,7 @@ Result<SegmentSet> read_segments(Connection& connection, const Gallery& gallery)
   // One statement, so that all of it is of one state.
   BAUTA_TRY(Statement rows,
             connection.prepare("SELECT g.segments_version, g.compacted, s.block, s.bulk, s.file, "
-                               "s.bytes FROM gallery g LEFT JOIN segment s ON s.gallery = g.id "
+                               "s.bytes, g.key_id FROM gallery g LEFT JOIN segment s ON s.gallery = g.id "
                                "WHERE g.id = ?1 AND g.name IS NOT NULL ORDER BY s.block",
                                {gallery.id}));
   SegmentSet set;
@@ -44,6 +44,7 @@ Result<SegmentSet> read_segments(Connection& connection, const Gallery& gallery)
     found = true;
     set.version = static_cast<uint64_t>(rows.integer(0));
     set.compacted = static_cast<uint64_t>(rows.integer(1));
+    set.key_id = rows.text(6);
     if (rows.is_null(2)) break;
     const int64_t block = rows.integer(2);
     if (block < 0 || block >= int64_t{kMaxPositions / kBlockPositions})
@@ -183,6 +184,7 @@ Status Catalogue::enrol_block(const Gallery& gallery, const Segment& segment,
   std::lock_guard lock(state_->mutex);
   Connection& connection = state_->connection;
   BAUTA_TRY(Transaction transaction, Transaction::begin(connection));
+  BAUTA_CHECK(check_key(connection, gallery));
   BAUTA_TRY(const uint64_t generation, advance_generation(connection, gallery));
   BAUTA_TRY(const int64_t next, read_next_block(connection, gallery));
   if (next > int64_t{segment.block})

@@ -41,6 +41,8 @@ Result<int64_t> insert_payload(Connection& connection, ByteView bytes);
 
 // Error: not_found when the gallery was deleted.
 Result<uint64_t> read_generation(Connection& connection, const Gallery& gallery);
+// Error: mismatch when the gallery is no longer under gallery.key_id.
+Status check_key(Connection& connection, const Gallery& gallery);
 // Moves the gallery on to its next generation and returns it.
 Result<uint64_t> advance_generation(Connection& connection, const Gallery& gallery);
 Status check_new_gallery(const NewGallery& gallery);
@@ -49,11 +51,15 @@ Status check_gallery_is_new(Connection& connection, std::string_view name);
 Result<Gallery> insert_gallery(Connection& connection, const NewGallery& gallery);
 // Takes a gallery with all its references out of use, if it exists; returns their number.
 Result<uint64_t> retire_gallery(Connection& connection, std::string_view name);
+// Error: mismatch, of a gallery that is under another key by now.
+Error renewed_meanwhile(const Gallery& gallery);
 Status put_segment(Connection& connection, const Gallery& gallery, const Segment& segment);
 Result<SegmentSet> read_segments(Connection& connection, const Gallery& gallery);
 // Error: already_exists (unless `add`); invalid_argument for more than a subject may have.
 Status check_subject_may_grow(Connection& connection, const Gallery& gallery,
                               std::string_view subject, size_t added, IfEnrolled if_enrolled);
+// Of a row of `renewal`; the row itself goes once the log is emptied.
+Status delete_renewal_payload(Connection& connection, int64_t reference_id);
 // Names in the entry are checked by the caller.
 Result<AuditHead> append_audit_record(Connection& connection, const AuditEntry& entry);
 Result<AuditHead> read_audit_head(Connection& connection);
