@@ -27,6 +27,7 @@ class AuthService {
   virtual Result<v1::EraseReply> erase(const v1::EraseRequest& request) = 0;
   virtual Result<v1::IdentifyReply> identify(const v1::IdentifyRequest& request) = 0;
   virtual Result<v1::VerifyReply> verify(const v1::VerifyRequest& request) = 0;
+  virtual Result<v1::Renewal> renew_gallery(const v1::RenewGalleryRequest& request) = 0;
 };
 
 // What the authentication server may ask of the key service. Thread-safe.
@@ -38,6 +39,7 @@ class KeyService {
   virtual Result<v1::EdgeSwitchingKey> get_edge_switching_key(
       const v1::GetEdgeSwitchingKeyRequest& request) = 0;
   virtual Result<v1::ImageKeys> get_image_keys(const v1::GetImageKeysRequest& request) = 0;
+  virtual Result<v1::RenewalKey> get_renewal_key(const v1::GetRenewalKeyRequest& request) = 0;
   virtual Result<v1::AdmitReply> admit(const v1::AdmitRequest& request) = 0;
   virtual Result<v1::DecideReply> decide(const v1::DecideRequest& request) = 0;
 };

@@ -51,6 +51,7 @@ Status serve(const char* file) {
       auth::AuthServer::open(config.data / "auth", *keys, threads, auth::Admission::on_arrival,
                              static_cast<size_t>(config.auth.image_requests)));
   for (const Bytes& network : networks) BAUTA_CHECK(auth->add_network(network));
+  BAUTA_CHECK(auth->resume_renewals());
   BAUTA_TRY(const std::unique_ptr<auth::Collection> collection,
             auth::Collection::open(config.data / "auth"));
   BAUTA_TRY(const std::unique_ptr<run::Observer> observer,

@@ -256,6 +256,13 @@ class Parser {
                          "Backup to take imported blocks from, which have no originals");
     }
     {
+      auto [renew, options] =
+          add(gallery, "renew",
+              "Re-encrypt a gallery under its tenant's active key, unread, while it stays in use",
+              gallery_renew);
+      renew->add_option("gallery", *options, "Name of the gallery")->required();
+    }
+    {
       auto [compact, options] =
           add(gallery, "compact",
               "Bring the stored blocks of a gallery up to date now, and remove what was erased",

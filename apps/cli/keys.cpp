@@ -156,6 +156,20 @@ Result<Report> keys_status(const CommonOptions& common) {
   return report;
 }
 
+// The galleries under one of the tenant's keys that `is_meant`.
+Result<std::vector<std::string>> galleries_under(
+    Deployment& deployment, const std::string& tenant,
+    const std::function<bool(const keys::KeyId&)>& is_meant) {
+  BAUTA_TRY(const v1::ListGalleriesReply galleries, deployment.auth().list_galleries({}));
+  std::vector<std::string> names;
+  for (const v1::Gallery& gallery : galleries.galleries()) {
+    BAUTA_TRY(const keys::KeyId id, key::parse_key_id(gallery.key_id()));
+    const Result<keys::KeyRecord> key = deployment.key().store().find(id);
+    if (key.ok() && key->tenant == tenant && is_meant(id)) names.push_back(gallery.gallery());
+  }
+  return names;
+}
+
 Result<Report> keys_rotate(const CommonOptions& common, const KeysRotateOptions& options) {
   BAUTA_TRY(const std::unique_ptr<Deployment> deployment, Deployment::open(common));
   keys::KeyStore& store = deployment->key().store();
@@ -168,22 +182,20 @@ Result<Report> keys_rotate(const CommonOptions& common, const KeysRotateOptions&
   BAUTA_CHECK(ledger.changed(key::LogEvent::key_created, created.id));
   BAUTA_CHECK(ledger.changed(key::LogEvent::key_activated, created.id));
   BAUTA_TRY(const keys::KeyRecord key, store.find(created.id));
-  Json json = to_json(key);
-  json["galleries_under_older_keys"] = Json::array();
-  BAUTA_TRY(const v1::ListGalleriesReply galleries, deployment->auth().list_galleries({}));
-  std::string older;
-  for (const v1::Gallery& gallery : galleries.galleries()) {
-    BAUTA_TRY(const keys::KeyId id, key::parse_key_id(gallery.key_id()));
-    const Result<keys::KeyRecord> of_gallery = store.find(id);
-    if (!of_gallery.ok() || of_gallery->tenant != options.tenant || id == key.id) continue;
-    json["galleries_under_older_keys"].push_back(gallery.gallery());
-    older += " " + gallery.gallery();
-  }
-  return Report{json, fmt::format("{} is active: new galleries are made under it\n{}", name_of(key),
-                                  older.empty() ? ""
-                                                : "these stay under their older keys until they "
-                                                  "are renewed:" +
-                                                      older + "\n")};
+  BAUTA_TRY(const std::vector<std::string> older,
+            galleries_under(*deployment, options.tenant,
+                            [&](const keys::KeyId& id) { return id != key.id; }));
+  Report report{to_json(key),
+                fmt::format("{} is active: new galleries are made under it\n", name_of(key))};
+  report.json["galleries_under_older_keys"] = older;
+  if (older.empty()) return report;
+  report.text += "these stay under their older keys until you renew them:\n";
+  for (const std::string& gallery : older)
+    report.text += fmt::format("  bauta gallery renew {}\n", gallery);
+  report.text +=
+      fmt::format("then end the key before: bauta keys destroy --tenant {} --generation {}\n",
+                  old.tenant, old.generation);
+  return report;
 }
 
 Result<Report> keys_suspend(const CommonOptions& common, const KeyChoice& choice) {
@@ -200,11 +212,17 @@ Result<Report> keys_destroy(const CommonOptions& common, const KeysDestroyOption
   BAUTA_TRY(const std::unique_ptr<Deployment> deployment, Deployment::open(common));
   keys::KeyStore& store = deployment->key().store();
   BAUTA_TRY(const keys::KeyRecord key, find(store, options.choice));
-  if (!options.yes)
+  if (!options.yes) {
+    BAUTA_TRY(const std::vector<std::string> galleries,
+              galleries_under(*deployment, key.tenant,
+                              [&](const keys::KeyId& id) { return id == key.id; }));
+    std::string under = galleries.empty() ? "no gallery is under it" : "these galleries are:";
+    for (const std::string& gallery : galleries) under += " " + gallery;
     return make_error(ErrorCode::refused,
                       "destroying {} makes every gallery and package under it unreadable for "
-                      "ever; repeat with --yes",
-                      name_of(key));
+                      "ever ({}); repeat with --yes",
+                      name_of(key), under);
+  }
   const Status gone = store.destroy(key.id);
   // Its switching keys too, even if a copy is out of reach: one to a newer key would bring it back.
   BAUTA_CHECK(deployment->auth().forget_key(to_hex(key.id)));

@@ -58,24 +58,36 @@ void Block::retire(size_t coefficient) {
 
 void Block::add(size_t coefficient, const ckks::CoefficientCiphertext& reference) {
   BAUTA_ASSERT(open() && coefficient < capacity() && !live_[coefficient] && !retired_[coefficient]);
-  add_to_sums(coefficient, reference);
+  for (size_t u = 0; u < folding_; ++u) add_to_sum(u, coefficient, reference);
   live_.set(coefficient);
+  prepared_ = false;
 }
 
 void Block::subtract(size_t coefficient, const ckks::CoefficientCiphertext& reference) {
   BAUTA_ASSERT(open() && (live_[coefficient] || retired_[coefficient]));
-  add_to_sums(coefficient + kDegree, reference);  // X^N = -1, and so is its power 1/g_u
+  // X^N = -1, and so is its power 1/g_u.
+  for (size_t u = 0; u < folding_; ++u) add_to_sum(u, coefficient + kDegree, reference);
   live_.reset(coefficient);
   retired_.reset(coefficient);
+  prepared_ = false;
 }
 
-void Block::add_to_sums(size_t exponent, const ckks::CoefficientCiphertext& reference) {
-  for (size_t u = 0; u < folding_; ++u) {
-    const size_t unrotated = unrotated_exponent(exponent, galois_element(parameters_, folding_, u));
-    multiply_monomial_add(sums_[u].c0, reference.c0, unrotated);
-    multiply_monomial_add(sums_[u].c1, reference.c1, unrotated);
+void Block::add(std::span<const Placed> references, ThreadPool* pool) {
+  for (const Placed& placed : references) {
+    BAUTA_ASSERT(open() && placed.coefficient < capacity() && !live_[placed.coefficient] &&
+                 !retired_[placed.coefficient]);
+    live_.set(placed.coefficient);
   }
+  ring::for_each_limb(folding_, pool, [&](size_t u) {
+    for (const Placed& placed : references) add_to_sum(u, placed.coefficient, *placed.reference);
+  });
   prepared_ = false;
+}
+
+void Block::add_to_sum(size_t u, size_t exponent, const ckks::CoefficientCiphertext& reference) {
+  const size_t unrotated = unrotated_exponent(exponent, galois_element(parameters_, folding_, u));
+  multiply_monomial_add(sums_[u].c0, reference.c0, unrotated);
+  multiply_monomial_add(sums_[u].c1, reference.c1, unrotated);
 }
 
 Status Block::prepare(const EvaluationKeys& keys, ThreadPool* pool) {

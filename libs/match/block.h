@@ -61,6 +61,12 @@ class Block {
   // key.
   void add(size_t coefficient, const ckks::CoefficientCiphertext& reference);
   void subtract(size_t coefficient, const ckks::CoefficientCiphertext& reference);
+  // Adds many, sum by sum, which is kinder to the caches and is shared among threads.
+  struct Placed {
+    size_t coefficient;
+    const ckks::CoefficientCiphertext* reference;
+  };
+  void add(std::span<const Placed> references, ThreadPool* pool);
 
   // Makes the K_u if the sums have changed since: folding() key switches. Errors: those of
   // EvaluationKeys::galois_keys.
@@ -75,7 +81,7 @@ class Block {
   friend bool operator==(const Block& a, const Block& b);
 
  private:
-  void add_to_sums(size_t exponent, const ckks::CoefficientCiphertext& reference);
+  void add_to_sum(size_t u, size_t exponent, const ckks::CoefficientCiphertext& reference);
 
   struct Sum {
     ring::CoefficientPolynomial c0, c1;  // U_u

@@ -207,6 +207,12 @@ Result<BackupCounts> write_backup(Catalogue& catalogue, const fs::path& director
     return writer.write(BackupRecordKind::reference, payload.bytes());
   }));
   BAUTA_CHECK(bulk.flush());
+  BAUTA_TRY(const SegmentSet now, catalogue.segments(gallery));
+  if (now.key_id != gallery.key_id)
+    return make_error(
+        ErrorCode::busy,
+        "gallery {} was renewed to another key while it was exported; export it again",
+        gallery.name);
   ByteWriter end;
   end.u64(counts.references);
   BAUTA_CHECK(writer.write(BackupRecordKind::end, end.bytes()));

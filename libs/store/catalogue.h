@@ -320,7 +320,8 @@ class Catalogue {
   // False: there was nothing. finish_erasures() takes them out of the log.
   Result<bool> remove_former(const Gallery& gallery);
 
-  // Whether references that are no longer in use wait for a compaction of the gallery.
+  // Whether something that is no longer in use waits for a compaction of the gallery: erased
+  // references, or what a renewal left under the key before.
   Result<bool> erasures_wait(const Gallery& gallery);
 
   // One behind the highest position of a single reference, live or not.

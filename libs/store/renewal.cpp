@@ -48,13 +48,13 @@ Status insert_renewed(Connection& connection, const Gallery& gallery, const Orig
 }
 
 Status swap_originals(Connection& connection, const Gallery& gallery) {
-  BAUTA_CHECK(connection.run(
-      "UPDATE reference SET payload = w.payload, original_bytes = w.original_bytes, "
-      "original_digest = w.original_digest, digest = w.digest FROM renewal w "
-      "WHERE w.reference = reference.id AND w.gallery = ?1 AND reference.state = 1",
-      {gallery.id}));
-  return connection.run("UPDATE renewal SET payload = former WHERE gallery = ?1 AND payload NOTNULL",
-                        {gallery.id});
+  BAUTA_CHECK(
+      connection.run("UPDATE reference SET payload = w.payload, original_bytes = w.original_bytes, "
+                     "original_digest = w.original_digest, digest = w.digest FROM renewal w "
+                     "WHERE w.reference = reference.id AND w.gallery = ?1 AND reference.state = 1",
+                     {gallery.id}));
+  return connection.run(
+      "UPDATE renewal SET payload = former WHERE gallery = ?1 AND payload NOTNULL", {gallery.id});
 }
 
 }  // namespace
@@ -77,8 +77,8 @@ Status Catalogue::begin_renewal(const Gallery& gallery, std::string_view key_id)
       if (target == key_id) return {};
       BAUTA_TRY(const bool rows, has_rows(connection, gallery));
       const Value next = rows ? Value(nullptr) : Value(key_id);
-      BAUTA_CHECK(connection.run("UPDATE gallery SET renewing_to = ?2 WHERE id = ?1",
-                                 {gallery.id, next}));
+      BAUTA_CHECK(
+          connection.run("UPDATE gallery SET renewing_to = ?2 WHERE id = ?1", {gallery.id, next}));
       BAUTA_CHECK(transaction.commit());
       if (!rows) return {};
     }

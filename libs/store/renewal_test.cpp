@@ -92,10 +92,8 @@ TEST_F(RenewalTest, TakesInWhatIsEnrolledMeanwhileAndForgetsWhatIsErased) {
   EXPECT_FALSE(is_in_the_files(renewed_bytes(original_bytes(2, 20'000))));
   renew_all("key-2");
   ASSERT_TRUE(finish());
-  EXPECT_EQ(*catalogue_.read_original(now(), first.id),
-            renewed_bytes(original_bytes(1, 20'000)));
-  EXPECT_EQ(*catalogue_.read_original(now(), third.id),
-            renewed_bytes(original_bytes(3, 20'000)));
+  EXPECT_EQ(*catalogue_.read_original(now(), first.id), renewed_bytes(original_bytes(1, 20'000)));
+  EXPECT_EQ(*catalogue_.read_original(now(), third.id), renewed_bytes(original_bytes(3, 20'000)));
   EXPECT_EQ(catalogue_.find_subject(now(), "s-2").error().code, ErrorCode::not_found);
   clean_up();
   EXPECT_FALSE(is_in_the_files(original_bytes(2, 20'000)));
@@ -133,8 +131,7 @@ TEST_F(RenewalTest, GoesOnAfterAnInterruptionAndBeginsAnewForAnotherKey) {
   renew_all("key-3");
   ASSERT_TRUE(finish());
   EXPECT_EQ(now().key_id, "key-3");
-  EXPECT_EQ(*catalogue_.read_original(now(), first.id),
-            renewed_bytes(original_bytes(1, 20'000)));
+  EXPECT_EQ(*catalogue_.read_original(now(), first.id), renewed_bytes(original_bytes(1, 20'000)));
 }
 
 TEST_F(RenewalTest, ADeletedGalleryLeavesNothingOfItsRenewal) {

@@ -31,11 +31,12 @@ Status put_segment(Connection& connection, const Gallery& gallery, const Segment
 
 Result<SegmentSet> read_segments(Connection& connection, const Gallery& gallery) {
   // One statement, so that all of it is of one state.
-  BAUTA_TRY(Statement rows,
-            connection.prepare("SELECT g.segments_version, g.compacted, s.block, s.bulk, s.file, "
-                               "s.bytes, g.key_id FROM gallery g LEFT JOIN segment s ON s.gallery = g.id "
-                               "WHERE g.id = ?1 AND g.name IS NOT NULL ORDER BY s.block",
-                               {gallery.id}));
+  BAUTA_TRY(
+      Statement rows,
+      connection.prepare("SELECT g.segments_version, g.compacted, s.block, s.bulk, s.file, "
+                         "s.bytes, g.key_id FROM gallery g LEFT JOIN segment s ON s.gallery = g.id "
+                         "WHERE g.id = ?1 AND g.name IS NOT NULL ORDER BY s.block",
+                         {gallery.id}));
   SegmentSet set;
   bool found = false;
   while (true) {
@@ -149,7 +150,10 @@ Result<bool> Catalogue::erasures_wait(const Gallery& gallery) {
   std::lock_guard lock(state_->mutex);
   BAUTA_TRY(const int64_t waiting,
             state_->connection.query_integer("SELECT EXISTS (SELECT 1 FROM reference WHERE "
-                                             "gallery = ?1 AND state = 2 AND bulk = 0)",
+                                             "gallery = ?1 AND state = 2 AND bulk = 0) "
+                                             "OR EXISTS (SELECT 1 FROM renewal w JOIN gallery g "
+                                             "ON g.id = w.gallery WHERE w.gallery = ?1 AND "
+                                             "g.renewing_to IS NULL)",
                                              {gallery.id}));
   return waiting != 0;
 }

@@ -2,6 +2,7 @@
 // and links nothing that decrypts; what it learns is stated in SECURITY.md.
 #pragma once
 
+#include <atomic>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -14,6 +15,7 @@
 #include "base/thread_pool.h"
 #include "services/auth/image_mode.h"
 #include "services/auth/loaded_gallery.h"
+#include "services/auth/renewal.h"
 #include "services/services.h"
 #include "store/backup.h"
 
@@ -71,6 +73,16 @@ class AuthServer final : public AuthService {
   Result<v1::EraseReply> erase(const v1::EraseRequest& request) override;
   Result<v1::IdentifyReply> identify(const v1::IdentifyRequest& request) override;
   Result<v1::VerifyReply> verify(const v1::VerifyRequest& request) override;
+
+  // Renews the gallery to a later key of its tenant, in the background of whoever searches
+  // (services/auth/renewal.h), and removes everything that was under the key before. Errors: those
+  // of KeyService::get_renewal_key and of the renewal.
+  Result<RenewalCounts> renew(const std::string& gallery, const std::string& key_id,
+                              const RenewalOptions& options = {});
+  // Begins that, or goes on with it, on a thread of its own.
+  Result<v1::Renewal> renew_gallery(const v1::RenewGalleryRequest& request) override;
+  // Goes on with what was interrupted when a server ended.
+  Status resume_renewals();
 
   // Adds a whole block of references that keep no originals, durably. Not for edges that are not
   // trusted: what is encrypted in it is not checked. Errors: invalid_argument; already_exists;
@@ -191,6 +203,18 @@ class AuthServer final : public AuthService {
   Status audit(store::AuditEvent event, v1::Decision decision, const std::string& gallery,
                const std::string& subject);
 
+  // A renewal on its own thread.
+  struct Renewing {
+    std::string key_id;
+    std::atomic<bool> running = true;
+    std::mutex mutex;  // guards error
+    std::string error;
+    std::jthread thread;
+  };
+  void start_renewal(const std::string& gallery, const std::string& key_id);
+  void renew_until_done(const std::string& gallery, Renewing& renewing,
+                        const std::stop_token& stop);
+
   Result<Compaction> compact_with(const std::string& gallery, const CompactionOptions& options);
   // The background's part.
   void compact_soon(const std::string& gallery);
@@ -205,6 +229,9 @@ class AuthServer final : public AuthService {
   const Admission admission_;
   std::mutex mutex_;  // guards loaded_; not held while a request is at work
   std::map<std::string, Loaded> loaded_;
+
+  std::mutex renewing_mutex_;                                  // guards renewing_
+  std::map<std::string, std::unique_ptr<Renewing>> renewing_;  // by gallery
 
   std::mutex due_mutex_;  // guards what follows
   std::condition_variable due_changed_;

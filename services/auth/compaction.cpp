@@ -24,6 +24,9 @@ class Compactor {
   Result<Compaction> run(const CompactionOptions& options) {
     BAUTA_TRY(const uint64_t until, catalogue_.generation(gallery_));
     BAUTA_TRY(set_, catalogue_.segments(gallery_));
+    if (set_.key_id != gallery_.key_id)
+      return make_error(ErrorCode::busy, "gallery {} was renewed to another key; try again",
+                        gallery_.name);
     BAUTA_TRY(std::vector<uint32_t> blocks, catalogue_.changed_blocks(gallery_, set_.compacted));
     Compaction done;
     if (options.repair) {

@@ -49,6 +49,9 @@ Status LoadedGallery::map_segments() {
   };
   for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
     BAUTA_TRY(const store::SegmentSet set, catalogue_.segments(gallery_));
+    if (set.key_id != gallery_.key_id)
+      return make_error(ErrorCode::busy, "gallery {} was renewed to another key; try again",
+                        gallery_.name);
     std::vector<Result<Mapped>> opened(set.segments.size(), Mapped());
     threads_.parallel_for(set.segments.size(), [&](size_t begin, size_t end) {
       for (size_t i = begin; i < end; ++i) {
@@ -60,7 +63,7 @@ Status LoadedGallery::map_segments() {
     });
     // Another process may have replaced the files while they were opened.
     BAUTA_TRY(const store::SegmentSet after, catalogue_.segments(gallery_));
-    if (after.version != set.version) continue;
+    if (after.version != set.version) continue;  // changed by every renewal too
 
     references_ = std::make_unique<match::Gallery>(keys_, read_original, &threads_);
     mapped_.clear();

@@ -270,6 +270,10 @@ const char* log_event_name(LogEvent event) {
       return "keys_backed_up";
     case LogEvent::key_restored:
       return "key_restored";
+    case LogEvent::renewed_from:
+      return "renewed_from";
+    case LogEvent::renewed_to:
+      return "renewed_to";
   }
   return "unknown";
 }

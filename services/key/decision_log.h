@@ -27,6 +27,8 @@ enum class LogEvent : uint8_t {
   key_destroyed = 9,
   keys_backed_up = 10,
   key_restored = 11,
+  renewed_from = 12,  // a key that leads from this one to the next record's was given out
+  renewed_to = 13,
 };
 enum class LogOutcome : uint8_t { accepted = 1, rejected = 2, refused = 4 };  // accepted: or done
 // Why, where that is not the outcome itself.

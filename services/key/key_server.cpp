@@ -43,13 +43,28 @@ Result<double> check(const secret::SecretKey& key, const match::Parameters& para
 }
 
 // They stand in the log.
-Status check_names(const v1::Origin& origin) {
-  for (const std::string* name : {&origin.edge_id(), &origin.gallery()})
+Status check_names(std::initializer_list<const std::string*> names) {
+  for (const std::string* name : names)
     if (name->empty() || name->size() > kMaxName_bytes)
       return make_error(ErrorCode::invalid_argument,
                         "the request names its edge and its gallery in 1 to {} bytes each",
                         kMaxName_bytes);
   return {};
+}
+
+Status check_names(const v1::Origin& origin) {
+  return check_names({&origin.edge_id(), &origin.gallery()});
+}
+
+// A renewal goes forward within one tenant, and never to a key that shows scores.
+Status check_generations(const keys::KeyRecord& from, const keys::KeyRecord& to) {
+  if (from.tenant == to.tenant && from.generation < to.generation &&
+      from.evaluation == to.evaluation)
+    return {};
+  return make_error(ErrorCode::refused,
+                    "a gallery under key {} of tenant '{}' is not renewed to key {} of tenant "
+                    "'{}': only to a later one of the same tenant and kind",
+                    from.generation, from.tenant, to.generation, to.tenant);
 }
 
 // Precondition: the request has been parsed.
@@ -268,6 +283,28 @@ Result<v1::EdgeSwitchingKey> KeyServer::get_edge_switching_key(
             secret::generate_switching_key(from, to, match::key_shape(parameters)));
   v1::EdgeSwitchingKey reply;
   reply.set_key(std::string(as_text(ckks::serialize(parameters.ring(), key))));
+  return reply;
+}
+
+Result<v1::RenewalKey> KeyServer::get_renewal_key(const v1::GetRenewalKeyRequest& request) {
+  BAUTA_TRY(const keys::KeyId from, parse_key_id(request.from_key_id()));
+  BAUTA_TRY(const keys::KeyId to, parse_key_id(request.to_key_id()));
+  BAUTA_TRY(const match::Parameters parameters, match::Parameters::create(request.dimension()));
+  BAUTA_CHECK(check_names({&request.gallery()}));
+  BAUTA_TRY(const keys::KeyRecord from_record, store_->find(from));
+  BAUTA_TRY(const keys::KeyRecord to_record, store_->find(to));
+  BAUTA_CHECK(check_generations(from_record, to_record));
+  v1::RenewalKey reply;
+  {
+    BAUTA_TRY(const secret::SecretKey from_key, derive_tenant_key(from, parameters));
+    BAUTA_TRY(const secret::SecretKey to_key, derive_tenant_key(to, parameters));
+    BAUTA_TRY(const ckks::SwitchingKey key,
+              secret::generate_switching_key(from_key, to_key, match::key_shape(parameters)));
+    reply.set_key(std::string(as_text(ckks::serialize(parameters.ring(), key))));
+  }
+  // On record before it leaves.
+  BAUTA_CHECK(ledger_->renewed(from, to, request.gallery()));
+  BAUTA_CHECK(sign_if_due());
   return reply;
 }
 

@@ -55,6 +55,9 @@ class KeyServer final : public KeyService {
   Result<v1::EdgeSwitchingKey> get_edge_switching_key(
       const v1::GetEdgeSwitchingKeyRequest& request) override;
   Result<v1::ImageKeys> get_image_keys(const v1::GetImageKeysRequest& request) override;
+  // Errors: refused unless the second is a later generation of the same tenant, both may be used,
+  // and neither or both were created for evaluation.
+  Result<v1::RenewalKey> get_renewal_key(const v1::GetRenewalKeyRequest& request) override;
   Result<v1::AdmitReply> admit(const v1::AdmitRequest& request) override;
   Result<v1::DecideReply> decide(const v1::DecideRequest& request) override;
 

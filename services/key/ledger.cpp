@@ -298,6 +298,14 @@ Status Ledger::changed(LogEvent event, const keys::KeyId& key) {
   });
 }
 
+Status Ledger::renewed(const keys::KeyId& from, const keys::KeyId& to, const std::string& gallery) {
+  return log_->update([&]() -> Result<std::vector<LogEntry>> {
+    return std::vector<LogEntry>{
+        {LogEvent::renewed_from, LogOutcome::accepted, LogNote::none, from, {}, gallery, {}},
+        {LogEvent::renewed_to, LogOutcome::accepted, LogNote::none, to, {}, gallery, {}}};
+  });
+}
+
 uint64_t Ledger::decisions_of(const keys::KeyId& key) {
   uint64_t decisions = 0;
   (void)log_->update([&]() -> Result<std::vector<LogEntry>> {

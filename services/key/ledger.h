@@ -60,6 +60,8 @@ class Ledger {
                            const std::string& gallery, LogNote note);
   // Records a change of a key.
   Status changed(LogEvent event, const keys::KeyId& key);
+  // Records that the gallery may be switched from one key to another.
+  Status renewed(const keys::KeyId& from, const keys::KeyId& to, const std::string& gallery);
 
   uint64_t decisions_of(const keys::KeyId& key);
   const Policy& policy() const { return policy_; }

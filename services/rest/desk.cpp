@@ -51,12 +51,9 @@ Desk::Turn::~Turn() {
 // --- Galleries
 
 Result<v1::Gallery> Desk::create_gallery(const std::string& gallery) {
-  v1::GetActiveKeyRequest tenant;
-  tenant.set_tenant(options_.tenant);
-  BAUTA_TRY(const v1::ActiveKey key, edge_keys_.get_active_key(tenant));
   v1::CreateGalleryRequest request;
   request.set_gallery(gallery);
-  request.set_key_id(key.key_id());
+  BAUTA_TRY(*request.mutable_key_id(), active_key());
   *request.mutable_contract() = contract_;
   return auth_.create_gallery(request);
 }
@@ -87,11 +84,32 @@ void Desk::forget(const std::string& gallery) {
   key_ids_.erase(gallery);
 }
 
-Status Desk::check_servers() {
-  BAUTA_CHECK(auth_.list_galleries({}));
+bool Desk::was_renewed(const std::string& gallery, const std::string& key_id, const Error& error) {
+  forget(gallery);
+  if (error.code != ErrorCode::refused && error.code != ErrorCode::mismatch &&
+      error.code != ErrorCode::busy)
+    return false;
+  const Result<std::string> now = key_of(gallery);
+  return now.ok() && *now != key_id;
+}
+
+Result<v1::Renewal> Desk::renew_gallery(const std::string& gallery) {
+  v1::RenewGalleryRequest request;
+  request.set_gallery(gallery);
+  BAUTA_TRY(*request.mutable_key_id(), active_key());
+  return auth_.renew_gallery(request);
+}
+
+Result<std::string> Desk::active_key() {
   v1::GetActiveKeyRequest request;
   request.set_tenant(options_.tenant);
-  BAUTA_CHECK(edge_keys_.get_active_key(request));
+  BAUTA_TRY(const v1::ActiveKey key, edge_keys_.get_active_key(request));
+  return key.key_id();
+}
+
+Status Desk::check_servers() {
+  BAUTA_CHECK(auth_.list_galleries({}));
+  BAUTA_CHECK(active_key());
   return {};
 }
 

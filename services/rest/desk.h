@@ -37,20 +37,25 @@ class Desk {
   // Also forgets what is remembered of the gallery.
   Status delete_gallery(const std::string& gallery);
 
-  // Calls work(edge) -> Result<T> with an edge that encrypts for the gallery's key. Errors: busy at
-  // once when too many wait already; invalid_argument, the engine is none for image mode.
+  // Begins to renew the gallery to the tenant's active key.
+  Result<v1::Renewal> renew_gallery(const std::string& gallery);
+
+  // Calls work(edge) -> Result<T> with an edge that encrypts for the gallery's key, and again when
+  // it failed because the gallery was renewed to another key meanwhile. Errors: busy at once when
+  // too many wait already; invalid_argument, the engine is none for image mode.
   template <typename Work>
   auto with_edge(const std::string& gallery, Work work, Mode mode = Mode::face_template)
       -> decltype(work(std::declval<edge::Edge&>())) {
     const Turn turn(*this, mode);
     if (!turn.admitted) return busy();
-    BAUTA_TRY(const std::string key_id, key_of(gallery));
-    const EdgeName name(key_id, mode);
-    BAUTA_TRY(std::unique_ptr<edge::Edge> edge, take_edge(name));
-    auto result = work(*edge);
-    give_back(name, std::move(edge));
-    if (!result.ok()) forget(gallery);
-    return result;
+    while (true) {
+      BAUTA_TRY(const std::string key_id, key_of(gallery));
+      const EdgeName name(key_id, mode);
+      BAUTA_TRY(std::unique_ptr<edge::Edge> edge, take_edge(name));
+      auto result = work(*edge);
+      give_back(name, std::move(edge));
+      if (result.ok() || !was_renewed(gallery, key_id, result.error())) return result;
+    }
   }
 
   // Whether the authentication server and the key service answer.
@@ -77,6 +82,10 @@ class Desk {
   static Error busy();
   Result<std::string> key_of(const std::string& gallery);
   void forget(const std::string& gallery);
+  // Whether a request for this key of the gallery failed because it has another one by now. Forgets
+  // the key in any case.
+  bool was_renewed(const std::string& gallery, const std::string& key_id, const Error& error);
+  Result<std::string> active_key();
   using EdgeName = std::pair<std::string, Mode>;  // the id of the key it encrypts for
   Result<std::unique_ptr<edge::Edge>> take_edge(const EdgeName& name);
   Status send_images(edge::Edge& edge, const SecretBytes& seed) const;

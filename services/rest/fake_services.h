@@ -27,6 +27,7 @@ class FakeAuth final : public AuthService {
   Result<v1::EraseReply> erase(const v1::EraseRequest&) override { return none(); }
   Result<v1::IdentifyReply> identify(const v1::IdentifyRequest&) override { return none(); }
   Result<v1::VerifyReply> verify(const v1::VerifyRequest&) override { return none(); }
+  Result<v1::Renewal> renew_gallery(const v1::RenewGalleryRequest&) override { return none(); }
 
  private:
   static Error none() { return make_error(ErrorCode::unavailable, "not of this test"); }

@@ -15,6 +15,11 @@ constexpr std::array kOperations{
     Operation{"DELETE", "/v1/galleries/{gallery}", "deleteGallery",
               "Delete a gallery and all its references", Access::admin, BodyKind::none, true, 204,
               nullptr, &Handlers::delete_gallery},
+    Operation{"POST", "/v1/galleries/{gallery}/renewal", "renewGallery",
+              "Begin to re-encrypt a gallery under the tenant's active key, while it stays in use",
+              Access::admin, BodyKind::none, true, 202, "Renewal", &Handlers::renew_gallery},
+    Operation{"GET", "/v1/galleries/{gallery}/renewal", "getRenewal", "Show how far that is",
+              Access::admin, BodyKind::none, false, 200, "Renewal", &Handlers::get_renewal},
     Operation{"POST", "/v1/galleries/{gallery}/subjects", "enrolSubject",
               "Enrol a subject from images of one face each", Access::enrol,
               BodyKind::subject_images, true, 201, "Enrolment", &Handlers::enrol},
@@ -46,6 +51,16 @@ constexpr std::array kOperations{
 
 Response json(int status, const Json& document) {
   return Response{status, "application/json", document.dump(), 0};
+}
+
+Json to_json(const v1::Renewal& renewal) {
+  return {{"gallery", renewal.gallery()},
+          {"key_id", renewal.key_id()},
+          {"to_key_id", renewal.to_key_id()},
+          {"running", renewal.running()},
+          {"references", renewal.references()},
+          {"renewed", renewal.renewed()},
+          {"error", renewal.error()}};
 }
 
 Json to_json(const edge::Recognition& recognition) {
@@ -101,6 +116,18 @@ Result<Response> Handlers::get_gallery() const {
 Result<Response> Handlers::delete_gallery() const {
   BAUTA_CHECK(api.desk_.delete_gallery(names[0]));
   return Response{204, "", "", 0};
+}
+
+Result<Response> Handlers::renew_gallery() const {
+  BAUTA_TRY(const v1::Renewal renewal, api.desk_.renew_gallery(names[0]));
+  return json(202, to_json(renewal));
+}
+
+Result<Response> Handlers::get_renewal() const {
+  v1::RenewGalleryRequest request;
+  request.set_gallery(names[0]);
+  BAUTA_TRY(const v1::Renewal renewal, api.desk_.auth().renew_gallery(request));
+  return json(200, to_json(renewal));
 }
 
 // --- Subjects

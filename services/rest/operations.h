@@ -36,6 +36,8 @@ struct Handlers {
   Result<Response> create_gallery() const;
   Result<Response> get_gallery() const;
   Result<Response> delete_gallery() const;
+  Result<Response> renew_gallery() const;
+  Result<Response> get_renewal() const;
   Result<Response> enrol() const;
   Result<Response> add_references() const;
   Result<Response> erase() const;

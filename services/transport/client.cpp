@@ -171,6 +171,9 @@ class AuthClient final : public AuthService {
   Result<v1::VerifyReply> verify(const v1::VerifyRequest& request) override {
     return client_.call(&Stub::Verify, request, kChange);
   }
+  Result<v1::Renewal> renew_gallery(const v1::RenewGalleryRequest& request) override {
+    return client_.call(&Stub::RenewGallery, request, kRead);
+  }
 
  private:
   using Stub = v1::Auth::Stub;
@@ -191,6 +194,9 @@ class KeyClient final : public KeyService {
   }
   Result<v1::ImageKeys> get_image_keys(const v1::GetImageKeysRequest& request) override {
     return client_.call_streamed<v1::ImageKeys>(&Stub::GetImageKeys, request, kReadsKeys);
+  }
+  Result<v1::RenewalKey> get_renewal_key(const v1::GetRenewalKeyRequest& request) override {
+    return client_.call(&Stub::GetRenewalKey, request, kReadsKeys);
   }
   Result<v1::AdmitReply> admit(const v1::AdmitRequest& request) override {
     return client_.call(&Stub::Admit, request, kRead);

@@ -168,6 +168,7 @@ class AuthRpcs final : public v1::Auth::Service {
   BAUTA_RPC(Erase, EraseRequest, EraseReply, erase)
   BAUTA_RPC(Identify, IdentifyRequest, IdentifyReply, identify)
   BAUTA_RPC(Verify, VerifyRequest, VerifyReply, verify)
+  BAUTA_RPC(RenewGallery, RenewGalleryRequest, Renewal, renew_gallery)
 
  private:
   static constexpr Admits kAdmits = admits_edges;
@@ -192,6 +193,7 @@ class KeyRpcs final : public v1::Key::Service {
   }
   BAUTA_RPC(GetEdgeSwitchingKey, GetEdgeSwitchingKeyRequest, EdgeSwitchingKey,
             get_edge_switching_key)
+  BAUTA_RPC(GetRenewalKey, GetRenewalKeyRequest, RenewalKey, get_renewal_key)
   BAUTA_RPC(Admit, AdmitRequest, AdmitReply, admit)
   BAUTA_RPC(Decide, DecideRequest, DecideReply, decide)
 

@@ -44,6 +44,9 @@ class FakeAuth final : public AuthService {
     return reply;
   }
   Result<v1::VerifyReply> verify(const v1::VerifyRequest&) override { return v1::VerifyReply(); }
+  Result<v1::Renewal> renew_gallery(const v1::RenewGalleryRequest&) override {
+    return v1::Renewal();
+  }
 };
 
 class FakeKey final : public KeyService, public EdgeKeyService {
@@ -62,6 +65,9 @@ class FakeKey final : public KeyService, public EdgeKeyService {
   }
   Result<v1::ImageKeys> get_image_keys(const v1::GetImageKeysRequest&) override {
     return v1::ImageKeys();
+  }
+  Result<v1::RenewalKey> get_renewal_key(const v1::GetRenewalKeyRequest&) override {
+    return v1::RenewalKey();
   }
   Result<v1::AdmitReply> admit(const v1::AdmitRequest&) override { return v1::AdmitReply(); }
   Result<v1::DecideReply> decide(const v1::DecideRequest& request) override {

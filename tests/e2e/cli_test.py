@@ -99,6 +99,30 @@ class Keys(CliTest):
         self.assertIn("does not hold the key", message)
         self.run_bauta("audit", "verify")
 
+    def test_a_renewed_gallery_outlives_the_key_before(self):
+        self.make_gallery()
+        person = people(True)[0]
+        self.enroll(person)
+        identify = ["identify", "--gallery", "g", person["probe"][0]]
+        saved = self.directory / "saved"
+        shutil.copytree(self.data, saved)
+        self.assertEqual(self.run_bauta("gallery", "renew", "g")[0]["references"], 0)
+        rotated, _ = self.run_bauta("keys", "rotate")
+        renewed, _ = self.run_bauta("gallery", "renew", "g")
+        self.assertEqual((renewed["key_id"], renewed["references"]), (rotated["key_id"], len(person["enrol"])))
+        self.assertGreater(renewed["references_per_second"], 0)
+        self.assertEqual(self.run_bauta(*identify)[0][0]["subject"], person["name"])
+        self.run_bauta("keys", "destroy", "--generation", "1", "--yes")
+        self.assertEqual(self.run_bauta(*identify)[0][0]["subject"], person["name"])
+        self.run_bauta("enroll", "--gallery", "g", "--subject", person["name"], "--add", person["enrol"][0])
+        self.assertEqual(self.run_bauta("keys", "rotate")[0]["galleries_under_older_keys"], ["g"])
+        self.assertIn("these galleries are: g", self.error("keys", "destroy", "--generation", "2")[1])
+        self.run_bauta("keys", "destroy", "--generation", "2", "--yes")
+        self.assertIn("was destroyed on", self.error(*identify)[1])
+        token = ["--token", str(self.directory / "data-token")]
+        self.assertIn("does not hold the key", self.error(*token, *identify, data=saved)[1])
+        self.run_bauta("audit", "verify")
+
     def test_backup_to_a_second_token(self):
         self.make_gallery()
         person = people(True)[0]

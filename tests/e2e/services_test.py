@@ -160,6 +160,39 @@ class Recognition(unittest.TestCase):
             time.sleep(0.2)
         self.assertEqual(answer[1].get("subject"), "Brighella", answer)
 
+    def test_a_gallery_is_renewed_while_it_is_used_and_the_key_before_destroyed(self):
+        self.assertEqual(self.d.ask("POST", "/v1/galleries", {"gallery": "renewed"})[0], 201)
+        self.assertEqual(self.d.enrol("renewed", "Arlecchino", photos("Arlecchino", 1, 2))[0], 201)
+        before = self.d.ask("GET", "/v1/galleries/renewed")[1]["key_id"]
+
+        def run_bauta(*arguments):
+            done = subprocess.run([BAUTA, "--json", "--data", self.d.data, "--token", self.d.directory / "token",
+                                   *arguments], capture_output=True, text=True, timeout=120)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            return json.loads(done.stdout)
+
+        after = run_bauta("keys", "rotate")["key_id"]
+        self.assertEqual(self.d.ask("POST", "/v1/galleries/renewed/renewal", key="enrol")[0], 403)
+        status, answer, _ = self.d.ask("POST", "/v1/galleries/renewed/renewal")
+        self.assertEqual(status, 202, answer)
+        deadline = time.time() + 60
+        while self.d.ask("GET", "/v1/galleries/renewed/renewal")[1]["running"]:
+            self.assertLess(time.time(), deadline)
+            status, answer, _ = self.d.identify("renewed", photo("Arlecchino", 5))
+            self.assertEqual((status, answer.get("subject")), (200, "Arlecchino"), answer)
+        answer = self.d.ask("GET", "/v1/galleries/renewed/renewal")[1]
+        self.assertEqual((answer["key_id"], answer["to_key_id"], answer["error"]), (after, "", ""))
+        self.assertNotEqual(before, after)
+        status, answer, _ = self.d.identify("renewed", photo("Arlecchino", 5))
+        self.assertEqual((status, answer["subject"]), (200, "Arlecchino"), answer)
+        # The other gallery of this deployment, by the command beside the running services.
+        self.assertEqual(self.d.ask("GET", "/v1/galleries/g")[1]["key_id"], before)
+        self.assertEqual(run_bauta("gallery", "renew", "g")["key_id"], after)
+        run_bauta("keys", "destroy", "--generation", "1", "--yes")
+        self.assertEqual(self.d.enrol("g", "Brighella", photos("Brighella", 1, 2))[0], 201)
+        self.assertEqual(self.d.identify("g", photo("Brighella", 5))[1]["subject"], "Brighella")
+        self.assertEqual(self.d.identify("renewed", photo("Arlecchino", 5))[1]["subject"], "Arlecchino")
+
     def test_a_busy_port_is_named(self):
         other = Deployment(BAUTA)
         other.ports["edge"] = self.d.ports["edge"]

@@ -1,7 +1,7 @@
 // kill -9 at random moments while people are enrolled, singly and in blocks, erased, and the
-// gallery is compacted: what was acknowledged is there afterwards, who was erased is not, and the
-// gallery opens. The environment variable BAUTA_CRASH_ROUNDS sets the number of kills
-// (tests/system/crash_rounds).
+// gallery is compacted and renewed to further keys: what was acknowledged is there afterwards, who
+// was erased is not, and the gallery opens. The environment variable BAUTA_CRASH_ROUNDS sets the
+// number of kills (tests/system/crash_rounds).
 
 #include <csignal>
 #include <cstdlib>
@@ -57,7 +57,7 @@ class CrashRounds : public SystemTest {
   // Changes the gallery until it is killed; people from `first` on are new.
   [[noreturn]] void change_until_killed(unsigned first, unsigned seed, int report) {
     Parties parties(directory_);
-    const auto edge = parties.make_edge();
+    auto edge = parties.make_edge_of_gallery("gallery");
     std::mt19937 random(seed);
     std::vector<unsigned> present;
     const auto say = [&](Saying::What what, unsigned person) {
@@ -69,13 +69,21 @@ class CrashRounds : public SystemTest {
       fmt::print(stderr, "{}\n", result.error().message);
       _exit(1);
     };
+    // Goes on with what the process before was killed in, or leaves it for the next one.
+    const auto renew = [&](const std::string& key_id) {
+      must(parties.auth->renew("gallery", key_id));
+      edge = parties.make_edge_of_gallery("gallery");
+    };
+    if (seed % 2 == 0) renew(parties.tenant_key());
     for (unsigned person = first;;) {
       const unsigned choice = random() % 16;
       if (choice == 0) {
         must(enrol_block(*edge, *parties.auth, person));
         say(Saying::block_enrolled, person);
         for (unsigned i = 0; i < kBlockPeople; ++i) present.push_back(person++);
-      } else if (choice < 3) {
+      } else if (choice == 1) {
+        renew(parties.rotate());
+      } else if (choice == 2) {
         must(parties.auth->compact("gallery"));
       } else if (choice < 7 && !present.empty()) {
         const size_t at = random() % present.size();
@@ -155,13 +163,16 @@ TEST_F(CrashRounds, NothingAcknowledgedIsLostAndNothingErasedReturns) {
   for (int round = 0; round < rounds() && !HasFatalFailure(); ++round) {
     run_and_kill(static_cast<unsigned>(random()), std::chrono::milliseconds(100 + random() % 900));
     Parties parties(directory_);
-    const auto edge = parties.make_edge();
+    const auto edge = parties.make_edge_of_gallery("gallery");
     for (const unsigned person : recent_) check(*edge, person);
     // And some of those before.
     for (int i = 0; i < 5 && next_ > 0; ++i) check(*edge, static_cast<unsigned>(random() % next_));
   }
   Parties parties(directory_);
-  const auto edge = parties.make_edge();
+  // Whatever was interrupted, another attempt brings it to its end.
+  const auto renewed = parties.auth->renew("gallery", parties.tenant_key());
+  ASSERT_TRUE(renewed.ok()) << renewed.error().message;
+  const auto edge = parties.make_edge_of_gallery("gallery");
   for (unsigned person = 0; person < next_; ++person) check(*edge, person);
   auto catalogue = store::Catalogue::open(directory_ / "auth/catalogue.sqlite");
   const Status checked = catalogue->check();

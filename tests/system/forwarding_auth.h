@@ -27,6 +27,9 @@ class ForwardingAuth : public AuthService {
     return auth_.identify(r);
   }
   Result<v1::VerifyReply> verify(const v1::VerifyRequest& r) override { return auth_.verify(r); }
+  Result<v1::Renewal> renew_gallery(const v1::RenewGalleryRequest& r) override {
+    return auth_.renew_gallery(r);
+  }
 
  private:
   AuthService& auth_;

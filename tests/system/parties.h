@@ -92,10 +92,7 @@ class Parties {
   // The id of the tenant's active key; makes one at first.
   std::string tenant_key(const std::string& tenant = "tenant") {
     if (auto active = key->store().active(tenant); active.ok()) return to_hex(active->id);
-    auto created = key->store().create(tenant, /*evaluation=*/false);
-    EXPECT_TRUE(created.ok()) << created.error().message;
-    EXPECT_TRUE(key->store().activate(created->id).ok());
-    return to_hex(created->id);
+    return rotate(tenant);
   }
 
   void create_gallery(const std::string& gallery, const std::string& tenant = "tenant") {
@@ -111,7 +108,34 @@ class Parties {
                                         const std::string& tenant = "tenant",
                                         const std::string& engine = "fake", bool admit = true,
                                         AuthService* server = nullptr) {
-    const std::string key_id = tenant_key(tenant);
+    return make_edge_for(tenant_key(tenant), edge_id, engine, admit, server);
+  }
+
+  // An edge for the key that the gallery is under, which need not be the active one.
+  std::unique_ptr<edge::Edge> make_edge_of_gallery(const std::string& gallery) {
+    v1::GetGalleryRequest request;
+    request.set_gallery(gallery);
+    const auto row = auth->get_gallery(request);
+    EXPECT_TRUE(row.ok()) << row.error().message;
+    return make_edge_for(row->key_id(), "edge-1", "fake", true, nullptr);
+  }
+
+  // The tenant's next key, active.
+  std::string rotate(const std::string& tenant = "tenant", bool evaluation = false) {
+    auto created = key->store().create(tenant, evaluation);
+    EXPECT_TRUE(created.ok()) << created.error().message;
+    EXPECT_TRUE(key->store().activate(created->id).ok());
+    return to_hex(created->id);
+  }
+
+  Result<bool> token_status = true;
+  std::unique_ptr<key::KeyServer> key;
+  std::unique_ptr<auth::AuthServer> auth;
+
+ private:
+  std::unique_ptr<edge::Edge> make_edge_for(const std::string& key_id, const std::string& edge_id,
+                                            const std::string& engine, bool admit,
+                                            AuthService* server) {
     if (admit) {
       const Status admitted = auth->admit_edge(key_id, edge_id, kTestDimension);
       EXPECT_TRUE(admitted.ok()) << admitted.error().message;
@@ -125,11 +149,6 @@ class Parties {
     return std::move(*edge);
   }
 
-  Result<bool> token_status = true;
-  std::unique_ptr<key::KeyServer> key;
-  std::unique_ptr<auth::AuthServer> auth;
-
- private:
   std::filesystem::path directory_;
 };
 
