@@ -1,8 +1,8 @@
 // Renewal of a gallery: everything that is under one key of its tenant is switched to a later one
 // and never decrypted, while searches and enrolments go on under the first; a request that began
-// before the change-over ends under the first, or fails with mismatch or busy. It can be interrupted
-// anywhere: until its last step, one transaction, the gallery is under the first key, and what was
-// renewed by then is kept for the next attempt.
+// before the change-over ends under the first, or fails with mismatch or busy. It can be
+// interrupted anywhere: until its last step, one transaction, the gallery is under the first key,
+// and what was renewed by then is kept for the next attempt.
 #pragma once
 
 #include <stop_token>
