@@ -318,7 +318,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", required=True)
     arguments = parser.parse_args()
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     content = random_file(arguments.patches, arguments.seed)
     pathlib.Path(arguments.out).write_bytes(content)
     print(f"{arguments.out}: {len(content)} bytes")
