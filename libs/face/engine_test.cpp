@@ -127,11 +127,13 @@ TEST_P(Classic, GivesUnitVectorsOfTheContractsDimension) {
   EXPECT_NEAR(norm(*embedding), 1, 1e-6);
 }
 
-TEST_P(Classic, HardlyMindsTheLight) {
-  const auto usual = engine_->extract(drawn_face(1));
-  const auto dimmed = engine_->extract(drawn_face(1, 0.5f, 0.1f));
+// Not of `texture`, to which half the contrast is another texture.
+TEST(ClassicEngine, HardlyMindsTheLight) {
+  const auto engine = make_classic_engine();
+  const auto usual = engine->extract(drawn_face(1));
+  const auto dimmed = engine->extract(drawn_face(1, 0.5f, 0.1f));
   ASSERT_TRUE(usual.ok() && dimmed.ok());
-  EXPECT_GT(cosine_score(*usual, *dimmed), engine_->contract().threshold_identify);
+  EXPECT_GT(cosine_score(*usual, *dimmed), 0.95);
 }
 
 TEST_P(Classic, SeesTheMirroredFaceAlike) {

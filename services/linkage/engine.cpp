@@ -43,21 +43,13 @@ Result<std::vector<face::Embedding>> Engine::extract(ByteView package) const {
   return embeddings;
 }
 
-Status Engine::prepare() {
-  for (const std::string& purpose : options_.purposes) {
-    const auto use = [&] {
-      return desk_->with_edge(purpose, [](edge::Edge&) { return Status(); });
-    };
-    Status ready = use();
-    if (!ready.ok() && ready.error().code == ErrorCode::not_found) {
-      const Result<v1::Gallery> created = desk_->create_gallery(purpose);
-      if (!created.ok() && created.error().code != ErrorCode::already_exists)
-        return created.error();
-      ready = use();
-    }
-    BAUTA_CHECK(ready);
-  }
-  return {};
+Status Engine::prepare(const std::string& purpose) {
+  const auto use = [&] { return desk_->with_edge(purpose, [](edge::Edge&) { return Status(); }); };
+  const Status ready = use();
+  if (ready.ok() || ready.error().code != ErrorCode::not_found) return ready;
+  const Result<v1::Gallery> created = desk_->create_gallery(purpose);
+  if (!created.ok() && created.error().code != ErrorCode::already_exists) return created.error();
+  return use();
 }
 
 Status Engine::enrol(const std::string& purpose, const std::string& subject,

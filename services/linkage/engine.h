@@ -36,9 +36,9 @@ class Engine {
   bool has_purpose(const std::string& purpose) const;
   CollectionService& collection() { return *services_.collection; }
 
-  // Makes the galleries that are missing, and has this edge's own key delivered, so that enrolments
-  // wait for neither. Errors: those of the engine.
-  Status prepare();
+  // Makes the purpose's gallery if it is missing, and has this edge's own key for it delivered.
+  // Errors: those of the engine.
+  Status prepare(const std::string& purpose);
 
   // The embeddings of a package's usable images, for the caller to wipe. Error refused, in words
   // for the person: no image can be used.

@@ -277,7 +277,7 @@ Result<std::vector<face::Embedding>> LinkageServer::extract(const Engine& engine
 }
 
 Status LinkageServer::enrol(Engine& engine, Link link) {
-  BAUTA_CHECK(engine.prepare());
+  BAUTA_CHECK(engine.prepare(link.purpose));
   Result<std::vector<face::Embedding>> embeddings = extract(engine, link.person);
   if (!embeddings.ok() && embeddings.error().code == ErrorCode::refused) {
     link.state = LinkState::failed;
@@ -344,9 +344,6 @@ void LinkageServer::run_jobs(const std::stop_token& stop, Engine& engine) {
   };
   std::map<std::string, Retry> retries;  // by subject
   uint64_t jobs_seen = 0;
-  if (const Status ready = engine.prepare(); !ready.ok())  // else the first job tries again
-    fmt::print(stderr, "bauta: engine {} is not ready: {}\n", engine.options().name,
-               ready.error().message);
   while (!stop.stop_requested()) {
     const Result<std::vector<Link>> links = registry_->unfinished_links();
     bool erased = false;
