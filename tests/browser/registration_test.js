@@ -18,11 +18,11 @@ function step(sentence) {
   console.log("  " + sentence);
 }
 
-// Every width of a page, at the state it is in.
-async function picture(page, name) {
+// Every width of a page, at the state it is in; what covers the window is seen in the window alone.
+async function picture(page, name, fullPage = true) {
   for (const [size, viewport] of Object.entries(kSizes)) {
     await page.setViewportSize(viewport);
-    await page.screenshot({ path: path.join(screenshots, `${name}-${size}.png`), fullPage: true });
+    await page.screenshot({ path: path.join(screenshots, `${name}-${size}.png`), fullPage });
   }
   await page.setViewportSize(kSizes.phone);
 }
@@ -103,7 +103,7 @@ async function test(platform, page, person) {
 
   step("deletion, with a receipt");
   await page.locator("#delete").click();
-  await picture(page, "7-confirm");
+  await picture(page, "7-confirm", false);
   await page.locator("#delete-yes").click();
   await page.locator("#deleted").waitFor({ timeout: 30_000 });
   const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("link", { name: "Download" }).click()]);
