@@ -11,6 +11,7 @@
 
 #include "base/crc32c.h"
 #include "base/file.h"
+#include "base/npy.h"
 #include "face/engine.h"
 #include "face/evaluation.h"
 #include "face/image.h"
@@ -24,7 +25,7 @@
 #include "services/contract.h"
 #include "services/rest/operations.h"
 #include "services/run/config.h"
-#include "store/segment.h"
+#include "store/backup.h"
 
 namespace bauta::fuzz {
 namespace {
@@ -286,6 +287,88 @@ Parser segment() {
   return {"segment", store::make_segment({}, {images}, {sums}), run, resealed_segment};
 }
 
+// The rows of a file of embeddings, all of which must be there once its header is accepted.
+Parser npy() {
+  const auto run = [](ByteView bytes) -> std::optional<Bytes> {
+    const auto file = NpyFile::open(MemoryFile(bytes).path());
+    if (!file.ok()) return std::nullopt;
+    BAUTA_ASSERT(file->read(0, file->rows()).ok());
+    return same_if(true, bytes);
+  };
+  const std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }   \n";
+  ByteWriter file;
+  file.raw(as_bytes(std::string_view("\x93NUMPY\x01\x00", 8)));
+  file.u16(static_cast<uint16_t>(header.size()));
+  file.raw(as_bytes(header));
+  file.raw(Bytes(2 * 3 * 4));
+  return {"npy", std::move(file).take(), run};
+}
+
+constexpr size_t kBackupHeadBytes = 10;
+
+// The file of a backup: its records, and the chain of their digests.
+Bytes backup_of(ByteView head, const std::vector<store::BackupRecord>& records) {
+  ByteWriter file;
+  file.raw(head);
+  Digest chain{};
+  for (const store::BackupRecord& record : records) {
+    ByteWriter place;
+    place.u8(static_cast<uint8_t>(record.kind));
+    place.u64(record.payload.size());
+    file.raw(place.bytes());
+    file.raw(record.payload);
+    const ByteView parts[] = {chain, place.bytes(), record.payload};
+    chain = sha256(parts);
+    file.raw(chain);
+  }
+  return std::move(file).take();
+}
+
+// The same records, as far as their sizes make sense, with digests that fit.
+Bytes resealed_backup(Bytes object) {
+  if (object.size() < kBackupHeadBytes) return object;
+  ByteReader reader(ByteView(object).subspan(kBackupHeadBytes), "backup");
+  std::vector<store::BackupRecord> records;
+  while (true) {
+    const auto kind = reader.u8();
+    const auto size = reader.u64();
+    if (!kind.ok() || !size.ok() || *size > reader.remaining()) break;
+    const ByteView payload = *reader.raw(*size);
+    records.push_back(
+        {static_cast<store::BackupRecordKind>(*kind), {payload.begin(), payload.end()}});
+    if (!reader.raw(sizeof(Digest)).ok()) break;
+  }
+  return backup_of(ByteView(object).first(kBackupHeadBytes), records);
+}
+
+Parser backup() {
+  const auto run = [](ByteView bytes) -> std::optional<Bytes> {
+    const MemoryFile file(bytes);
+    auto reader = store::BackupReader::open(file.path());
+    if (!reader.ok() || !store::read_backup_gallery(file.path()).ok()) return std::nullopt;
+    std::vector<store::BackupRecord> records;
+    do {
+      auto record = reader->next();
+      if (!record.ok()) return std::nullopt;
+      records.push_back(std::move(*record));
+    } while (records.back().kind != store::BackupRecordKind::end);
+    // What follows the last record is not read.
+    Bytes again = backup_of(bytes.first(kBackupHeadBytes), records);
+    again.insert(again.end(), bytes.begin() + static_cast<long>(reader->offset_bytes()),
+                 bytes.end());
+    return again;
+  };
+  ByteWriter gallery;
+  for (const char* text : {"doors", "key-1", "a contract"}) gallery.text(text);
+  gallery.u32(128);
+  ByteWriter end;
+  end.u64(0);
+  const Bytes valid = backup_of(as_bytes(std::string_view("BAUTABAK\x01\x00", kBackupHeadBytes)),
+                                {{store::BackupRecordKind::gallery, std::move(gallery).take()},
+                                 {store::BackupRecordKind::end, std::move(end).take()}});
+  return {"backup", valid, run, resealed_backup};
+}
+
 }  // namespace
 
 std::vector<Parser> file_parsers() {
@@ -302,7 +385,9 @@ std::vector<Parser> file_parsers() {
           contract(),
           segment(),
           configuration(),
-          rest_body()};
+          rest_body(),
+          npy(),
+          backup()};
 }
 
 }  // namespace bauta::fuzz

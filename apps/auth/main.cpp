@@ -56,6 +56,9 @@ Status serve(const char* file) {
             auth::Collection::open(config.data / "auth"));
   BAUTA_TRY(const std::unique_ptr<run::Observer> observer,
             run::Observer::create("auth", config.log, config.auth.metrics_listen));
+  observer->watch("bauta_references_not_compared",
+                  "References that searches leave out because their segments are damaged",
+                  [raw = auth.get()] { return static_cast<double>(raw->not_compared()); });
   BAUTA_TRY(const std::unique_ptr<transport::Server> server,
             transport::Server::serve_auth({config.auth.listen, config.auth.tls}, *auth,
                                           observer->of_calls(), collection.get()));

@@ -227,6 +227,10 @@ class Parser {
           ->required();
       import->add_flag("--add", options->add,
                        "Also to subjects that are enrolled already, or named more than once");
+      import->add_flag(
+          "--singly", options->singly,
+          "Enrol one after the other, as from an edge: admitted by the key service, with "
+          "an original, each durable before the next; some hundred times slower");
     }
     {
       auto [backup, options] =

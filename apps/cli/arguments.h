@@ -70,7 +70,7 @@ inline constexpr const char* kImageMode = "image";
 struct GalleryImportOptions {
   std::string gallery;
   std::filesystem::path embeddings, subjects;
-  bool add = false;
+  bool add = false, singly = false;
 };
 
 struct GalleryExportOptions {

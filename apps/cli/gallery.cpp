@@ -58,6 +58,7 @@ Result<Report> gallery_stats(const CommonOptions& common, const std::string& nam
   report.json["bytes_tail"] = footprint.tail_bytes;
   report.json["bytes_catalogue"] = footprint.catalogue_bytes;
   report.json["load_ms"] = footprint.load_ms;
+  report.json["not_compared"] = footprint.not_compared;
   const auto line = [&](const char* where, const char* kind, uint64_t bytes) {
     const double each = gallery.references() == 0 ? 0
                                                   : static_cast<double>(bytes) /
@@ -75,6 +76,12 @@ Result<Report> gallery_stats(const CommonOptions& common, const std::string& nam
       "in "
       "{:.0f} ms\n",
       gallery.blocks(), gallery.tail(), gallery.bulk(), gallery.erased(), footprint.load_ms);
+  if (gallery.damaged_segments() + footprint.not_compared > 0)
+    report.text += fmt::format(
+        "  {} segments are damaged, and {} references cannot be compared; run 'bauta gallery "
+        "repair "
+        "{}'\n",
+        gallery.damaged_segments(), footprint.not_compared, name);
   return report;
 }
 

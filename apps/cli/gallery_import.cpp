@@ -98,6 +98,16 @@ Result<Report> gallery_import(const CommonOptions& common, const GalleryImportOp
   {
     Progress progress("importing references", subjects.size());
     const Status done = each_block([&](size_t, auto rows, auto names) -> Status {
+      for (size_t j = 0; options.singly && j < names.size(); ++j) {
+        face::Embedding row(rows.begin() + static_cast<long>(j * dimension),
+                            rows.begin() + static_cast<long>((j + 1) * dimension));
+        const auto enrolled = edge->enroll(options.gallery, names[j], {&row, 1}, options.add);
+        wipe({reinterpret_cast<uint8_t*>(row.data()), row.size() * sizeof(float)});
+        BAUTA_CHECK(enrolled);
+        ++imported;
+        progress.advance();
+      }
+      if (options.singly) return {};
       BAUTA_TRY(v1::EnrolBlockRequest request,
                 edge->encrypt_block(options.gallery, names, rows, threads));
       request.set_add(options.add);

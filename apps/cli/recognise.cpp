@@ -90,6 +90,7 @@ Result<Report> identify(const CommonOptions& common, const IdentifyOptions& opti
           recognition.decision == v1::DECISION_ACCEPTED ? Json(recognition.subject) : Json()},
          {"reason", recognition.reason},
          {"presentation", face::presentation_name(recognition.presentation)},
+         {"not_compared", recognition.not_compared},
          {"timings_ms", to_json(recognition.timings)}});
     if (options.candidates > 1) report.json.back()["candidates"] = recognition.candidates;
     const std::string answer = recognition.decision == v1::DECISION_ACCEPTED ? recognition.subject
@@ -98,6 +99,11 @@ Result<Report> identify(const CommonOptions& common, const IdentifyOptions& opti
                                    : "failed: " + recognition.reason;
     report.text +=
         fmt::format("{}: {}\n  {}\n", path.string(), answer, to_text(recognition.timings));
+    if (recognition.not_compared > 0)
+      report.text += fmt::format(
+          "  {} references were not compared: their files are damaged; run 'bauta gallery repair "
+          "{}'\n",
+          recognition.not_compared, options.gallery);
     if (recognition.decision != v1::DECISION_ACCEPTED) report.exit_code = kNo;
   }
   return report;

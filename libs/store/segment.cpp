@@ -222,6 +222,11 @@ Result<std::shared_ptr<const MappedSegment>> SegmentFolder::open(const std::stri
   return MappedSegment::open(path_ / name);
 }
 
+bool SegmentFolder::holds(const Segment& segment) const {
+  std::error_code missing;
+  return fs::file_size(path_ / segment.file, missing) == segment.size_bytes && !missing;
+}
+
 void SegmentFolder::remove(const std::string& name) const {
   std::error_code ignored;
   fs::remove(path_ / name, ignored);

@@ -77,6 +77,8 @@ class SegmentFolder {
   // Durable on return, under segment_name(). Errors: no_space, unavailable.
   Result<std::string> write(ByteView segment) const;
   Result<std::shared_ptr<const MappedSegment>> open(const std::string& name) const;
+  // Whether a file of this name and size is there.
+  bool holds(const Segment& segment) const;
   // Of a file that does not count, or not yet.
   void remove(const std::string& name) const;
   // Renames a damaged file to NAME.damaged, so that nobody takes it for a segment. Fine if it is

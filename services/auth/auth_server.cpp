@@ -176,6 +176,10 @@ Result<v1::Gallery> AuthServer::describe(const store::Gallery& row) {
   reply.set_bytes_segments(stats.segment_bytes);
   reply.set_bytes_disk(stats.original_bytes + stats.segment_bytes);
   reply.set_bulk(stats.bulk);
+  const store::SegmentFolder folder(directory_, row.id);
+  BAUTA_TRY(const store::SegmentSet set, catalogue_.segments(row));
+  reply.set_damaged_segments(static_cast<uint64_t>(std::ranges::count_if(
+      set.segments, [&](const store::Segment& segment) { return !folder.holds(segment); })));
   return reply;
 }
 
@@ -184,6 +188,7 @@ Result<v1::DeleteGalleryReply> AuthServer::delete_gallery(const v1::DeleteGaller
   {
     std::lock_guard lock(mutex_);
     loaded_.erase(request.gallery());
+    not_compared_.erase(request.gallery());
   }
   BAUTA_CHECK(remove_deleted_galleries());
   return v1::DeleteGalleryReply();
@@ -228,7 +233,18 @@ Status AuthServer::load_references(const Loaded& gallery) {
     loaded.reset();  // half loaded is worse than not loaded
     return followed;
   }
+  {
+    std::lock_guard lock(mutex_);
+    not_compared_[gallery.row.name] = loaded->not_compared();
+  }
   return loaded->references().prepare();
+}
+
+uint64_t AuthServer::not_compared() {
+  std::lock_guard lock(mutex_);
+  uint64_t sum = 0;
+  for (const auto& [gallery, references] : not_compared_) sum += references;
+  return sum;
 }
 
 template <typename Use>
@@ -379,6 +395,7 @@ Result<Footprint> AuthServer::measure(const std::string& name) {
   footprint.load_ms = static_cast<double>(microseconds_since(start)) / 1000;
   footprint.mapped_bytes = loaded->mapped_bytes();
   footprint.tail_bytes = loaded->references().memory_bytes();
+  footprint.not_compared = loaded->not_compared();
   BAUTA_TRY(footprint.catalogue_bytes, catalogue_.bytes_beside_originals());
   return footprint;
 }
@@ -540,6 +557,7 @@ Result<AuthServer::Found> AuthServer::search(const Loaded& gallery,
   const auto search_all = [&](LoadedGallery& loaded) -> Status {
     const auto start = Clock::now();
     found.complete = loaded.check_complete();
+    found.not_compared = loaded.not_compared();
     found.generation = loaded.generation();
     if (loaded.references().references() == 0) return {};
     BAUTA_TRY(found.search, loaded.references().search(probe));
@@ -572,6 +590,7 @@ Result<v1::IdentifyReply> AuthServer::identify(const v1::IdentifyRequest& reques
     BAUTA_CHECK(quarantine(gallery, found, decided));
     BAUTA_CHECK(name_candidates(gallery, found, decided, reply));
   }
+  reply.set_not_compared(found.not_compared);
   // Nobody found is an answer only if everybody was compared.
   if (reply.decision() == v1::DECISION_REJECTED && !found.complete.ok()) {
     BAUTA_CHECK(

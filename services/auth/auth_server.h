@@ -37,6 +37,7 @@ struct Footprint {
   uint64_t tail_bytes = 0;       // of blocks in memory
   uint64_t catalogue_bytes = 0;  // on disk, of all galleries: names, digests, indexes, audit log
   double load_ms = 0;            // from nothing to ready for a search
+  uint64_t not_compared = 0;     // references in damaged segments
 };
 
 class AuthServer final : public AuthService {
@@ -100,6 +101,9 @@ class AuthServer final : public AuthService {
   // there is one. What is lost still is named in the answer.
   Result<Compaction> repair(const std::string& gallery, const std::filesystem::path& backup);
 
+  // References in damaged segments of the galleries in use, as of their last search.
+  uint64_t not_compared();
+
   // Loads the gallery to measure it.
   Result<Footprint> measure(const std::string& gallery);
 
@@ -145,7 +149,7 @@ class AuthServer final : public AuthService {
   struct Found {
     std::optional<match::Search> search;  // nothing when nobody is enrolled
     Status complete;                      // whether everybody was compared
-    uint64_t generation = 0;
+    uint64_t generation = 0, not_compared = 0;
   };
   Result<Found> search(const Loaded& gallery, const match::SwitchedProbe& probe,
                        v1::Timings& timings);
@@ -227,8 +231,9 @@ class AuthServer final : public AuthService {
   ThreadPool threads_;
   ImageMode image_mode_;
   const Admission admission_;
-  std::mutex mutex_;  // guards loaded_; not held while a request is at work
+  std::mutex mutex_;  // guards the two below; not held while a request is at work
   std::map<std::string, Loaded> loaded_;
+  std::map<std::string, uint64_t> not_compared_;  // references in damaged segments, by gallery
 
   std::mutex renewing_mutex_;                                  // guards renewing_
   std::map<std::string, std::unique_ptr<Renewing>> renewing_;  // by gallery

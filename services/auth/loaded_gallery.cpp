@@ -100,6 +100,11 @@ Status LoadedGallery::set_aside(const store::Segment& segment, const Error& dama
             catalogue_.read_block(gallery_, segment.block, INT64_MAX));
   unavailable_ += held.size();
   damage_ = damage.message;
+  // For whoever looks after the server; a search that accepts somebody says it to its edge alone.
+  fmt::print(stderr,
+             "bauta: {} references of gallery {} cannot be compared: {}; run 'bauta gallery repair "
+             "{}'\n",
+             held.size(), gallery_.name, damage.message, gallery_.name);
   if (damage.code != ErrorCode::corrupt) return {};
   // Under the lock and looked at again: whoever repairs it writes a file of the same name.
   BAUTA_TRY(const FileLock lock, folder_.lock(kLockWait_ms));

@@ -30,6 +30,8 @@ class LoadedGallery {
   uint64_t generation() const { return generation_; }
   size_t mapped_bytes() const;
 
+  // References in damaged segments.
+  uint64_t not_compared() const { return unavailable_; }
   // Error unavailable, naming what is damaged and the way out, unless every reference can be
   // compared.
   Status check_complete() const;

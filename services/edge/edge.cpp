@@ -37,6 +37,7 @@ Recognition to_recognition(const v1::IdentifyReply& reply) {
   Recognition recognition;
   recognition.decision = reply.decision();
   recognition.subject = reply.subject();
+  recognition.not_compared = reply.not_compared();
   recognition.candidates.assign(reply.candidates().begin(), reply.candidates().end());
   recognition.evaluation_candidate = reply.evaluation_candidate();
   recognition.evaluation_score = reply.evaluation_score();
@@ -251,8 +252,9 @@ Result<Enrolment> Edge::enroll(const std::string& gallery, const std::string& su
 }
 
 Result<Enrolment> Edge::enroll(const std::string& gallery, const std::string& subject,
-                               std::span<const face::Embedding> embeddings) {
+                               std::span<const face::Embedding> embeddings, bool add) {
   v1::EnrolRequest request = enrol_request(gallery, subject);
+  request.set_add(add);
   for (const face::Embedding& embedding : embeddings) {
     BAUTA_TRY(*request.add_references(), encrypt_reference(embedding));
   }

@@ -38,7 +38,8 @@ struct Recognition {
   Timings timings;
   face::Presentation presentation = face::Presentation::not_checked;
   std::vector<std::string>
-      candidates;  // when accepted, and more than one was asked for; best first
+      candidates;             // when accepted, and more than one was asked for; best first
+  uint64_t not_compared = 0;  // references that an identification left out: their files are damaged
   // Only for keys created for evaluation: the best comparison score, and in 1:N whose it is.
   double evaluation_score = 0;
   std::string evaluation_candidate;
@@ -90,7 +91,7 @@ class Edge {
 
   // The same from embeddings of this edge's engine, whatever the mode.
   Result<Enrolment> enroll(const std::string& gallery, const std::string& subject,
-                           std::span<const face::Embedding> embeddings);
+                           std::span<const face::Embedding> embeddings, bool add = false);
   Result<Recognition> identify(const std::string& gallery, const face::Embedding& probe,
                                uint32_t max_candidates = 1);
   Result<Recognition> verify(const std::string& gallery, const std::string& subject,

@@ -20,6 +20,7 @@ Json to_json(const v1::Gallery& gallery) {
           {"subjects", gallery.subjects()},
           {"references", gallery.references()},
           {"erased", gallery.erased()},
+          {"damaged_segments", gallery.damaged_segments()},
           {"key_id", gallery.key_id()},
           {"contract",
            {{"engine", contract.engine()},

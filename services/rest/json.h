@@ -12,7 +12,7 @@ using Json = nlohmann::ordered_json;
 // {detect_align, extract, encrypt, match, decide, total}, milliseconds to the microsecond.
 Json to_json(const edge::Timings& timings);
 
-// {gallery, subjects, references, erased, key_id, contract}.
+// {gallery, subjects, references, erased, damaged_segments, key_id, contract}.
 Json to_json(const v1::Gallery& gallery);
 
 // "accepted", "rejected", or "failed" when the image gave no decision.

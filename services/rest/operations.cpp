@@ -69,6 +69,7 @@ Json to_json(const edge::Recognition& recognition) {
           {"subject", accepted ? Json(recognition.subject) : Json()},
           {"reason", recognition.reason},
           {"presentation", face::presentation_name(recognition.presentation)},
+          {"not_compared", recognition.not_compared},
           {"timings", rest::to_json(recognition.timings)}};
 }
 
@@ -184,6 +185,7 @@ Result<Response> Handlers::verify() const {
   tell("verify", recognition, names[1]);
   Json answer = to_json(recognition);
   answer.erase("subject");
+  answer.erase("not_compared");
   return json(200, answer);
 }
 

@@ -1,8 +1,11 @@
 #include "services/run/observer.h"
 
+#include <prometheus/client_metric.h>
+#include <prometheus/collectable.h>
 #include <prometheus/counter.h>
 #include <prometheus/exposer.h>
 #include <prometheus/histogram.h>
+#include <prometheus/metric_family.h>
 #include <prometheus/registry.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
@@ -36,6 +39,31 @@ bool is_failure(const Error& error) {
   }
 }
 
+// A gauge that somebody else keeps.
+class Watched final : public prometheus::Collectable {
+ public:
+  Watched(std::string role, std::string name, std::string help, std::function<double()> read)
+      : role_(std::move(role)),
+        name_(std::move(name)),
+        help_(std::move(help)),
+        read_(std::move(read)) {}
+
+  std::vector<prometheus::MetricFamily> Collect() const override {
+    prometheus::MetricFamily family;
+    family.name = name_;
+    family.help = help_;
+    family.type = prometheus::MetricType::Gauge;
+    prometheus::ClientMetric& metric = family.metric.emplace_back();
+    metric.label = {{"role", role_}};
+    metric.gauge.value = read_();
+    return {family};
+  }
+
+ private:
+  std::string role_, name_, help_;
+  std::function<double()> read_;
+};
+
 }  // namespace
 
 struct Observer::State {
@@ -45,6 +73,7 @@ struct Observer::State {
   std::shared_ptr<prometheus::Registry> registry = std::make_shared<prometheus::Registry>();
   prometheus::Family<prometheus::Counter>* requests = nullptr;
   prometheus::Family<prometheus::Histogram>* durations = nullptr;
+  std::vector<std::shared_ptr<Watched>> watched;
   std::unique_ptr<prometheus::Exposer> exposer;
 };
 
@@ -83,6 +112,12 @@ Result<std::unique_ptr<Observer>> Observer::create(const std::string& role, LogL
     }
   }
   return std::unique_ptr<Observer>(new Observer(std::move(state)));
+}
+
+void Observer::watch(const std::string& name, const std::string& help,
+                     std::function<double()> read) {
+  state_->watched.push_back(std::make_shared<Watched>(state_->role, name, help, std::move(read)));
+  if (state_->exposer != nullptr) state_->exposer->RegisterCollectable(state_->watched.back());
 }
 
 void Observer::record(const Observed& request) {

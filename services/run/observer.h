@@ -2,6 +2,7 @@
 // Prometheus. Neither holds personal data: no subject, no gallery, no score.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -30,6 +31,9 @@ class Observer {
   ~Observer();
 
   void record(const Observed& request);
+  // A value that is read when the page is asked for; read() may be called from another thread. The
+  // observer keeps it as long as it lives.
+  void watch(const std::string& name, const std::string& help, std::function<double()> read);
   // For a server's calls; the observer must outlive the server.
   transport::CallObserver of_calls();
 

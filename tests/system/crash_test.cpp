@@ -32,20 +32,6 @@ class CrashRounds : public SystemTest {
     return variable != nullptr ? std::atoi(variable) : 10;
   }
 
-  static Status enrol_block(edge::Edge& edge, auth::AuthServer& auth, unsigned first) {
-    std::vector<std::string> subjects;
-    std::vector<float> rows;
-    for (unsigned person = first; person < first + kBlockPeople; ++person) {
-      subjects.push_back(subject_name(person));
-      const face::Embedding embedding = make_embedding(person);
-      rows.insert(rows.end(), embedding.begin(), embedding.end());
-    }
-    ThreadPool one(1);
-    BAUTA_TRY(const v1::EnrolBlockRequest request,
-              edge.encrypt_block("gallery", subjects, rows, one));
-    return auth.enrol_block(request);
-  }
-
   static Status erase(auth::AuthServer& auth, unsigned person) {
     v1::EraseRequest request;
     request.set_gallery("gallery");
@@ -78,7 +64,7 @@ class CrashRounds : public SystemTest {
     for (unsigned person = first;;) {
       const unsigned choice = random() % 16;
       if (choice == 0) {
-        must(enrol_block(*edge, *parties.auth, person));
+        must(import_people(parties, *edge, "gallery", person, person + kBlockPeople));
         say(Saying::block_enrolled, person);
         for (unsigned i = 0; i < kBlockPeople; ++i) present.push_back(person++);
       } else if (choice == 1) {

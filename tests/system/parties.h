@@ -158,6 +158,21 @@ inline Result<edge::Enrolment> enroll(edge::Edge& edge, const std::string& galle
   return edge.enroll(gallery, subject_name(person), std::span(&embedding, 1));
 }
 
+// One block of people without originals.
+inline Status import_people(Parties& parties, edge::Edge& edge, const std::string& gallery,
+                            unsigned begin, unsigned end) {
+  std::vector<std::string> subjects;
+  std::vector<float> rows;
+  for (unsigned person = begin; person < end; ++person) {
+    subjects.push_back(subject_name(person));
+    const face::Embedding embedding = make_embedding(person);
+    rows.insert(rows.end(), embedding.begin(), embedding.end());
+  }
+  ThreadPool one(1);
+  BAUTA_TRY(const v1::EnrolBlockRequest request, edge.encrypt_block(gallery, subjects, rows, one));
+  return parties.auth->enrol_block(request);
+}
+
 class SystemTest : public testing::Test {
  protected:
   void SetUp() override {
