@@ -40,6 +40,9 @@ class HesitantKeyService final : public KeyService {
   Result<v1::ImageKeys> get_image_keys(const v1::GetImageKeysRequest& request) override {
     return keys_.get_image_keys(request);
   }
+  Result<v1::RenewalKey> get_renewal_key(const v1::GetRenewalKeyRequest& request) override {
+    return keys_.get_renewal_key(request);
+  }
   Result<v1::AdmitReply> admit(const v1::AdmitRequest& request) override {
     if (request.measuring()) {
       asked_ = true;
