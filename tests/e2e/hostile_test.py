@@ -249,7 +249,7 @@ class Description(HostileTest):
         made = {}
         for name, inner in self.resolve(schema)["properties"].items():
             image = [encoded(PHOTO)]
-            made[name] = {"gallery": names["new"], "subject": names["new"], "image": image[0], "images": image}[name]
+            made[name] = {"gallery": names["new"], "subject": names["new"], "image": image[0], "images": image, "mode": "template"}[name]
         return made
 
     def bad_bodies(self, good, rng):

@@ -238,7 +238,7 @@ class Webhook(unittest.TestCase):
                 body, signature = told.get(timeout=20)
                 notice = json.loads(body)
                 self.assertEqual((notice["decision"], notice["subject"]), (decision, subject))
-                self.assertEqual(set(notice), {"id", "time_s", "operation", "gallery", "decision", "subject", "request_id"})
+                self.assertEqual(set(notice), {"id", "time_s", "operation", "gallery", "decision", "subject", "presentation", "request_id"})
                 seconds, digest = (part.split("=")[1] for part in signature.split(","))
                 expected = hmac.new(secret, seconds.encode() + b"." + body, "sha256").hexdigest()
                 self.assertTrue(hmac.compare_digest(digest, expected))
