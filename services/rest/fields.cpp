@@ -117,7 +117,7 @@ Result<Fields> read_json(const std::string& text) {
     } else if (name == "subject") {
       BAUTA_CHECK(take_text(name, value, fields.subject));
     } else if (name == "mode") {
-      BAUTA_CHECK(take_text(name, value, fields.mode));
+      BAUTA_CHECK(take_text(name, value, fields.mode.emplace()));
     } else if (name == "image" || name == "images") {
       BAUTA_CHECK(take_images(name, value, fields.images));
     } else {
@@ -161,8 +161,7 @@ Result<Fields> read_fields(const Operation& operation, const Head& head, const B
     return make_error(ErrorCode::invalid_argument, "the field 'subject' {}",
                       needs_subject ? "is missing" : "does not belong here");
   const bool has_mode = !needs_gallery && operation.body != BodyKind::image;
-  if (!fields.mode.empty() &&
-      (!has_mode || (fields.mode != kTemplateMode && fields.mode != kImageMode)))
+  if (fields.mode && (!has_mode || (fields.mode != kTemplateMode && fields.mode != kImageMode)))
     return make_error(ErrorCode::invalid_argument, "the field 'mode' {}",
                       has_mode ? "should be template or image" : "does not belong here");
   const bool one_image = operation.body == BodyKind::probe || operation.body == BodyKind::image;

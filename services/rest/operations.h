@@ -1,6 +1,7 @@
 // The table of operations. Internal to services/rest.
 #pragma once
 
+#include <optional>
 #include <span>
 
 #include "services/rest/json.h"
@@ -21,7 +22,8 @@ struct Fields {
     for (Bytes& image : images) wipe(image);
   }
 
-  std::string gallery, subject, mode;
+  std::string gallery, subject;
+  std::optional<std::string> mode;
   std::vector<Bytes> images;
 };
 

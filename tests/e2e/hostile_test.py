@@ -247,15 +247,16 @@ class Description(HostileTest):
 
     def good_body(self, schema, names):
         made = {}
-        for name, inner in self.resolve(schema)["properties"].items():
+        for name, inner in schema["properties"].items():
             image = [encoded(PHOTO)]
             made[name] = {"gallery": names["new"], "subject": names["new"], "image": image[0], "images": image, "mode": "template"}[name]
         return made
 
-    def bad_bodies(self, good, rng):
+    def bad_bodies(self, good, required, rng):
         yield from ({}, [], "text", 7, None, {**good, "more": 1})
-        for name, value in good.items():
+        for name in required:
             yield {key: kept for key, kept in good.items() if key != name}
+        for name in good:
             for wrong in (None, 7, {}, [], [[]], "", "\u0000", {"a": {"b": {"c": {}}}}, rng.random(), True, "!" * 9):
                 yield {**good, name: wrong}
 
@@ -285,10 +286,11 @@ class Description(HostileTest):
             self.d.enrol(gallery, subject, [PHOTO])
             target = path.replace("{gallery}", gallery).replace("{subject}", subject)
             body = operation.get("requestBody")
-            good = self.good_body(body["content"]["application/json"]["schema"], {"new": f"new-{number}"}) if body else None
+            schema = self.resolve(body["content"]["application/json"]["schema"]) if body else None
+            good = self.good_body(schema, {"new": f"new-{number}"}) if body else None
             key = None if operation.get("security") == [] else "admin"
             if body:
-                for bad in self.bad_bodies(good, rng):
+                for bad in self.bad_bodies(good, schema["required"], rng):
                     status, answer, _ = self.d.ask(method, target, json.dumps(bad), key=key,
                                                    headers={"Content-Type": "application/json"})
                     # An image that is none is an answer too: the decision is `failed`.

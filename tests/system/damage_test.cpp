@@ -148,7 +148,8 @@ TEST_F(DamageTest, AFullDiskStopsCompactionAndRenewalAndNothingElse) {
         mount("tmpfs", segments.c_str(), "tmpfs", 0, "size=64m") != 0)
       return "skip";
     fs::copy(kept, segments, fs::copy_options::recursive | fs::copy_options::overwrite_existing);
-    Parties parties(directory_);  // which removes what is not a gallery's, so the ballast comes after
+    Parties parties(
+        directory_);  // which removes what is not a gallery's, so the ballast comes after
     auto edge = parties.make_edge();
     const fs::path ballast = segments + "/ballast";
     for (size_t size = 64 << 20; size >= 4096; size /= 2)
