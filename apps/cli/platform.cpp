@@ -16,8 +16,21 @@ namespace {
 constexpr size_t kMaxKeyFile_bytes = size_t{1} << 24;
 constexpr size_t kMaxReceipt_bytes = size_t{64} << 10;
 
-Result<run::Config> configuration(const CommonOptions& common) {
-  return run::read_config(common.config.empty() ? common.data / "bauta.toml" : common.config);
+// Of a linkage server that has run. Errors: not_found; those of run::read_config.
+Result<run::Config> started_platform(const CommonOptions& common) {
+  const std::filesystem::path file =
+      common.config.empty() ? common.data / "bauta.toml" : common.config;
+  std::error_code ignored;
+  if (common.config.empty() && !std::filesystem::exists(file, ignored))
+    return make_error(ErrorCode::not_found,
+                      "there is no platform in {}; 'bauta serve' makes and starts one",
+                      common.data.string());
+  BAUTA_TRY(run::Config config, run::read_config(file));
+  if (!std::filesystem::exists(config.data / "linkage" / "keys.json", ignored))
+    return make_error(ErrorCode::not_found,
+                      "the linkage server in {} has never run; 'bauta serve' starts it",
+                      config.data.string());
+  return config;
 }
 
 // The public keys that the linkage server has signed with.
@@ -31,7 +44,7 @@ Result<std::vector<keys::SigningKey>> signing_keys(const run::Config& config) {
 }  // namespace
 
 Result<Report> invite(const CommonOptions& common, const InviteOptions& options) {
-  BAUTA_TRY(const run::Config config, configuration(common));
+  BAUTA_TRY(const run::Config config, started_platform(common));
   BAUTA_TRY(const std::unique_ptr<linkage::Registry> registry,
             linkage::Registry::open(config.data / "linkage" / "registry.sqlite"));
   BAUTA_TRY(const std::string token, linkage::new_invitation(*registry, options.hours * 3'600));
@@ -47,7 +60,7 @@ Result<Report> invite(const CommonOptions& common, const InviteOptions& options)
 }
 
 Result<Report> consents_verify(const CommonOptions& common) {
-  BAUTA_TRY(const run::Config config, configuration(common));
+  BAUTA_TRY(const run::Config config, started_platform(common));
   BAUTA_TRY(const auto known, signing_keys(config));
   BAUTA_TRY(const linkage::LedgerVerification verified,
             linkage::verify_ledger(config.data / "linkage" / "consents.log", known));
@@ -57,7 +70,7 @@ Result<Report> consents_verify(const CommonOptions& common) {
 }
 
 Result<Report> consents_check(const CommonOptions& common, const ReceiptOptions& options) {
-  BAUTA_TRY(const run::Config config, configuration(common));
+  BAUTA_TRY(const run::Config config, started_platform(common));
   BAUTA_TRY(const Bytes receipt, read_file(options.receipt, kMaxReceipt_bytes));
   BAUTA_TRY(const auto known, signing_keys(config));
   Result<std::string> record =

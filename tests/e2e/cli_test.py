@@ -313,6 +313,14 @@ class Refusals(CliTest):
         code, message = self.error("--token", self.directory / "other-token", "identify", "--gallery", "g", self.probe)
         self.assertIn(code, ("not_found", "refused", "mismatch"), message)
 
+    def test_no_platform(self):
+        for command in (["invite"], ["consents", "verify"], ["consents", "check", PEOPLE / "people.json"]):
+            self.assertEqual(self.error(*command)[0], "not_found", command)
+        self.run_bauta("config", "init")
+        code, message = self.error("invite")
+        self.assertEqual(code, "not_found")
+        self.assertIn("has never run", message)
+
     def test_no_token(self):
         code, message = self.error("--token", self.directory / "none", "identify", "--gallery", "g", self.probe)
         self.assertEqual(code, "not_found")
