@@ -1,6 +1,6 @@
 // What the linkage server knows of persons: opaque ids, digests of their sessions, and where they
 // are enrolled under which subject. No image, no attribute, no name. SQLite, one file
-// (docs/formats/registry.md).
+// (docs/formats/storage.md).
 #pragma once
 
 #include <filesystem>
