@@ -1,11 +1,11 @@
 #include "services/ticket.h"
 
-#include <chrono>
 #include <memory>
 
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
+#include "base/clock.h"
 #include "base/random.h"
 #include "base/release.h"
 
@@ -39,12 +39,6 @@ Bytes signed_bytes(const TicketScope& scope, const v1::Ticket& ticket) {
 }
 
 }  // namespace
-
-int64_t now_ms() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
 
 Result<TicketSigner> TicketSigner::create(const SecretBytes& edge_seed) {
   BAUTA_TRY(SecretBytes seed, SecretBytes::create(kSeed_bytes));

@@ -48,7 +48,4 @@ class TicketSigner {
 Status verify_ticket(const TicketPublicKey& key, const TicketScope& scope,
                      const v1::Ticket& ticket);
 
-// Milliseconds since 1970 UTC.
-int64_t now_ms();
-
 }  // namespace bauta

@@ -1,7 +1,6 @@
 #include "keys/key_file.h"
 
 #include <algorithm>
-#include <chrono>
 #include <optional>
 #include <set>
 
@@ -122,12 +121,6 @@ bool parse_entries(const Json& list, std::optional<Entry> (*parse)(const Json&),
 }
 
 }  // namespace
-
-int64_t now_s() {
-  return std::chrono::duration_cast<std::chrono::seconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
 
 bool is_tenant_name(std::string_view name) {
   return !name.empty() && name.size() <= kMaxTenantSize_bytes &&

@@ -24,9 +24,6 @@ struct KeyFile {
   std::vector<SigningKey> signing_keys;  // oldest first
 };
 
-// Seconds since 1970 UTC.
-int64_t now_s();
-
 bool is_tenant_name(std::string_view name);
 
 // Null when there is none. Records: a vector of KeyRecord, const or not.

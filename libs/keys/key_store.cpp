@@ -8,6 +8,7 @@
 #include <fmt/chrono.h>
 #include <sys/stat.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "keys/key_file.h"
 #include "keys/wrapped_key.h"

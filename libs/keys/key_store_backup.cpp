@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "keys/key_file.h"
 #include "keys/wrapped_key.h"

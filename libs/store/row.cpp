@@ -1,15 +1,6 @@
-#include <chrono>
-
 #include "store/state.h"
 
 namespace bauta::store {
-
-int64_t now_ms() {
-  using std::chrono::system_clock;
-  return std::chrono::duration_cast<std::chrono::milliseconds>(
-             system_clock::now().time_since_epoch())
-      .count();
-}
 
 Digest gallery_digest(const Gallery& gallery) {
   ByteWriter columns;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <mutex>
 
+#include "base/clock.h"
 #include "store/catalogue.h"
 #include "store/schema.h"
 
@@ -15,8 +16,6 @@ struct Catalogue::State {
   Connection connection;
   std::mutex mutex;  // one operation at a time on the connection
 };
-
-int64_t now_ms();
 
 // SHA-256 over the columns of a row that do not change while it is live, with lengths and a tag of
 // the table, so that a row damaged on disk is noticed when it is read.

@@ -1,7 +1,6 @@
 #include "services/linkage/registry.h"
 
-#include <chrono>
-
+#include "base/clock.h"
 #include "base/random.h"
 #include "store/schema.h"
 
@@ -47,12 +46,6 @@ Person read_person(const store::Statement& row) {
 }
 
 }  // namespace
-
-int64_t now_ms() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
 
 Result<std::string> new_invitation(Registry& registry, int64_t valid_s) {
   Bytes random(kInvitation_bytes);

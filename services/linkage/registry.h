@@ -82,8 +82,6 @@ class Registry {
   store::Connection connection_;
 };
 
-int64_t now_ms();
-
 // Adds an invitation and returns its token, which is kept nowhere.
 Result<std::string> new_invitation(Registry& registry, int64_t valid_s);
 
