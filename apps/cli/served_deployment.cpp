@@ -137,9 +137,7 @@ Status ServedDeployment::write_config(const ServedOptions& options) {
   config_.log = run::LogLevel::none;
   config_.edge.engine = options.engine;
   config_.edge.detector = options.detector;
-  Bytes random(16);
-  random_bytes(random);
-  api_key_ = to_hex(random);
+  api_key_ = random_hex(16);
   config_.edge.api_keys = {{"bench", "admin", sha256(as_bytes(api_key_))}};
   BAUTA_CHECK(create_directory(config_.data, 0700));
   if (options.decisions_per_minute > 0) {

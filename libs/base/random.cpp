@@ -2,7 +2,9 @@
 
 #include <openssl/rand.h>
 
+#include "base/bytes.h"
 #include "base/result.h"
+#include "base/secret.h"
 
 namespace bauta {
 
@@ -12,6 +14,14 @@ void random_bytes(std::span<uint8_t> out) {
     BAUTA_ASSERT(RAND_bytes(out.data(), static_cast<int>(chunk)) == 1);
     out = out.subspan(chunk);
   }
+}
+
+std::string random_hex(size_t count) {
+  Bytes random(count);
+  random_bytes(random);
+  std::string text = to_hex(random);
+  wipe(random);
+  return text;
 }
 
 uint64_t random_below(uint64_t bound) {

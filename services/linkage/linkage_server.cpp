@@ -20,14 +20,6 @@ constexpr const char* kEraseAgain = "erased once; to be erased again";
 constexpr uint32_t kLogRecordsAtOnce = 1'000;
 constexpr uint32_t kUsesShown = 100;
 
-std::string random_hex(size_t bytes) {
-  Bytes random(bytes);
-  random_bytes(random);
-  std::string text = to_hex(random);
-  wipe(random);
-  return text;
-}
-
 std::string context_of(const std::string& person) {
   return "package " + person;
 }

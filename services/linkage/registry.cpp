@@ -48,9 +48,7 @@ Person read_person(const store::Statement& row) {
 }  // namespace
 
 Result<std::string> new_invitation(Registry& registry, int64_t valid_s) {
-  Bytes random(kInvitation_bytes);
-  random_bytes(random);
-  std::string token = to_hex(random);
+  std::string token = random_hex(kInvitation_bytes);
   BAUTA_CHECK(registry.add_invitation(sha256(as_bytes(token)), now_ms() + 1'000 * valid_s));
   return token;
 }

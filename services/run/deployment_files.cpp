@@ -9,7 +9,6 @@
 #include "base/digest.h"
 #include "base/file.h"
 #include "base/random.h"
-#include "base/secret.h"
 #include "services/transport/address.h"
 #include "services/transport/certificates.h"
 
@@ -130,10 +129,7 @@ LinkedEngine linked(const Config& config, const char* name, const char* title,
 // The file with a new API key, the key beside it, and what curl needs to ask with it.
 Status write_config(const fs::path& file, Config config) {
   BAUTA_CHECK(create_directory(file.parent_path(), 0711));
-  Bytes random(24);
-  random_bytes(random);
-  const std::string key = to_hex(random);
-  wipe(random);
+  const std::string key = random_hex(24);
   config.edge.api_keys.push_back({"first", "admin", sha256(as_bytes(key))});
   if (!config.linkage.engines.empty())
     config.linkage.operator_key_sha256 = to_hex(config.edge.api_keys.back().sha256);

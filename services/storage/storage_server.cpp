@@ -269,10 +269,8 @@ Result<v1::PutBackupReply> StorageServer::put_backup(const v1::PutBackupRequest&
   if (request.file().empty() || request.file().size() > kMaxBackup_bytes)
     return make_error(ErrorCode::invalid_argument, "a backup has 1 to {} bytes, not {}",
                       kMaxBackup_bytes, request.file().size());
-  Bytes random(kId_bytes);
-  random_bytes(random);
   v1::PutBackupReply reply;
-  reply.set_id(to_hex(random));
+  reply.set_id(random_hex(kId_bytes));
   const Digest digest = sha256(as_bytes(request.file()));
   std::lock_guard lock(mutex_);
   BAUTA_CHECK(write_file_atomically(backup_path(reply.id()), as_bytes(request.file()), 0600));
