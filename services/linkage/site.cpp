@@ -8,6 +8,7 @@
 #include "base/secret.h"
 #include "services/linkage/package.h"
 #include "services/linkage/qr_code.h"
+#include "services/rest/path.h"
 #include "services/rest/rest_api.h"
 #include "web/assets.h"
 
@@ -58,28 +59,6 @@ Response json(int status, const Json& document) {
   response.status = status;
   response.body = document.dump(-1, ' ', false, Json::error_handler_t::replace);
   return response;
-}
-
-std::vector<std::string> split(const std::string& path) {
-  std::vector<std::string> segments;
-  for (size_t begin = 1; begin <= path.size();) {
-    const size_t end = std::min(path.find('/', begin), path.size());
-    segments.push_back(path.substr(begin, end - begin));
-    begin = end + 1;
-  }
-  return segments;
-}
-
-bool matches(const std::vector<std::string>& pattern, const std::vector<std::string>& path,
-             std::vector<std::string>& names) {
-  names.clear();
-  if (pattern.size() != path.size()) return false;
-  for (size_t i = 0; i < path.size(); ++i) {
-    const bool name = pattern[i].starts_with('{');
-    if (name ? path[i].empty() : pattern[i] != path[i]) return false;
-    if (name) names.push_back(path[i]);
-  }
-  return true;
 }
 
 // A body of multipart/form-data.
@@ -455,11 +434,11 @@ bool LinkageSite::receive(const Head& head, rest::Visit& visit, Response& refusa
     };
     return true;
   }
-  const std::vector<std::string> path = split(head.path);
   bool path_known = false;
   for (const Operation& operation : Handlers::table()) {
-    std::vector<std::string> names;
-    if (!matches(split(operation.path), path, names)) continue;
+    const std::optional<std::vector<std::string>> names =
+        rest::match_path(operation.path, head.path);
+    if (!names) continue;
     path_known = true;
     if (head.method != operation.method) continue;
     visit.path = operation.path;
@@ -473,7 +452,7 @@ bool LinkageSite::receive(const Head& head, rest::Visit& visit, Response& refusa
                                                      : "send the body as application/json");
       return false;
     }
-    visit.answer = [this, head, names, asker, &operation](const rest::Body& body) {
+    visit.answer = [this, head, names = *names, asker, &operation](const rest::Body& body) {
       const Result<Response> response =
           operation.handler({server_, options_, head, names, asker, body});
       return response.ok() ? *response : RestApi::problem(head, response.error());

@@ -2,34 +2,13 @@
 
 #include "base/digest.h"
 #include "services/rest/operations.h"
+#include "services/rest/path.h"
 
 namespace bauta::rest {
 namespace {
 
 constexpr size_t kMaxIdempotencyKey_bytes = 128;
 constexpr int kRetryAfter_s = 1;
-
-std::vector<std::string> split(const std::string& path) {
-  std::vector<std::string> segments;
-  size_t start = 1;
-  for (size_t slash = path.find('/', start); slash != std::string::npos;
-       slash = path.find('/', start = slash + 1))
-    segments.push_back(path.substr(start, slash - start));
-  segments.push_back(path.substr(std::min(start, path.size())));
-  return segments;
-}
-
-bool matches(const std::vector<std::string>& pattern, const std::vector<std::string>& path,
-             std::vector<std::string>& names) {
-  if (pattern.size() != path.size()) return false;
-  names.clear();
-  for (size_t i = 0; i < path.size(); ++i) {
-    const bool name = pattern[i].starts_with('{');
-    if (name ? path[i].empty() : pattern[i] != path[i]) return false;
-    if (name) names.push_back(path[i]);
-  }
-  return true;
-}
 
 int status_of(ErrorCode code) {
   switch (code) {
@@ -104,17 +83,16 @@ const Caller* RestApi::find_caller(const std::string& authorization) const {
 }
 
 bool RestApi::admit(const Head& head, Admitted& admitted, Response& refusal) const {
-  const std::vector<std::string> path = split(head.path);
   bool path_known = false;
   for (const Operation& operation : operations()) {
-    std::vector<std::string> names;
-    if (!matches(split(operation.path), path, names)) continue;
+    std::optional<std::vector<std::string>> names = match_path(operation.path, head.path);
+    if (!names) continue;
     path_known = true;
     if (head.method != operation.method &&
         !(head.method == "HEAD" && operation.method == std::string_view("GET")))
       continue;
     admitted.operation = &operation;
-    admitted.names = std::move(names);
+    admitted.names = std::move(*names);
   }
   if (admitted.operation == nullptr) {
     refusal = path_known
