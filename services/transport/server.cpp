@@ -156,6 +156,15 @@ grpc::Status serve_streamed(Gate& gate, const char* name, Admits admits, Service
                  *reply);                                                                  \
   }
 
+// The same with the reply in chunks.
+#define BAUTA_STREAMED_RPC(Rpc, RequestType, method)                                      \
+  grpc::Status Rpc(grpc::ServerContext* context, const v1::RequestType* request,          \
+                   grpc::ServerWriter<v1::Chunk>* writer) override {                      \
+    return serve_streamed(gate_, #Rpc, kAdmits, service_,                                 \
+                          &std::remove_reference_t<decltype(service_)>::method, *context, \
+                          *request, *writer);                                             \
+  }
+
 class AuthRpcs final : public v1::Auth::Service {
  public:
   AuthRpcs(AuthService& service, Gate& gate) : service_(service), gate_(gate) {}
@@ -180,17 +189,8 @@ class KeyRpcs final : public v1::Key::Service {
  public:
   KeyRpcs(KeyService& service, Gate& gate) : service_(service), gate_(gate) {}
 
-  grpc::Status GetEvaluationKeys(grpc::ServerContext* context,
-                                 const v1::GetEvaluationKeysRequest* request,
-                                 grpc::ServerWriter<v1::Chunk>* writer) override {
-    return serve_streamed(gate_, "GetEvaluationKeys", kAdmits, service_,
-                          &KeyService::get_evaluation_keys, *context, *request, *writer);
-  }
-  grpc::Status GetImageKeys(grpc::ServerContext* context, const v1::GetImageKeysRequest* request,
-                            grpc::ServerWriter<v1::Chunk>* writer) override {
-    return serve_streamed(gate_, "GetImageKeys", kAdmits, service_, &KeyService::get_image_keys,
-                          *context, *request, *writer);
-  }
+  BAUTA_STREAMED_RPC(GetEvaluationKeys, GetEvaluationKeysRequest, get_evaluation_keys)
+  BAUTA_STREAMED_RPC(GetImageKeys, GetImageKeysRequest, get_image_keys)
   BAUTA_RPC(GetEdgeSwitchingKey, GetEdgeSwitchingKeyRequest, EdgeSwitchingKey,
             get_edge_switching_key)
   BAUTA_RPC(GetRenewalKey, GetRenewalKeyRequest, RenewalKey, get_renewal_key)
@@ -221,11 +221,7 @@ class CollectionRpcs final : public v1::Collection::Service {
   CollectionRpcs(CollectionService& service, Gate& gate) : service_(service), gate_(gate) {}
 
   BAUTA_RPC(ReadLog, ReadLogRequest, ReadLogReply, read_log)
-  grpc::Status ExportGallery(grpc::ServerContext* context, const v1::ExportGalleryRequest* request,
-                             grpc::ServerWriter<v1::Chunk>* writer) override {
-    return serve_streamed(gate_, "ExportGallery", kAdmits, service_,
-                          &CollectionService::export_gallery, *context, *request, *writer);
-  }
+  BAUTA_STREAMED_RPC(ExportGallery, ExportGalleryRequest, export_gallery)
 
  private:
   static constexpr Admits kAdmits = admits_linkage;
@@ -257,6 +253,7 @@ class StorageRpcs final : public v1::Storage::Service {
   Gate& gate_;
 };
 
+#undef BAUTA_STREAMED_RPC
 #undef BAUTA_RPC
 
 class RunningServer final : public Server {

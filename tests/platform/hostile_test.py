@@ -58,7 +58,8 @@ class HostileTest(unittest.TestCase):
                     OPERATOR: lambda: {"Authorization": "Bearer " + self.p.api_key("patchnet")}}[asker]()
                 body = None
                 if path in ("/v1/pictures/check", "/v1/registrations"):
-                    body, headers["Content-Type"] = multipart([("image", photo("Corallina", 1).read_bytes())])
+                    body, kind = multipart([("image", photo("Corallina", 1).read_bytes())])
+                    headers.update(kind)
                 elif method == "POST":
                     body = {"engine": "patchnet", "purpose": "entrance", "text": "t"} if "consents" in path else {}
                 status, answer, _ = self.p.linkage(method, path, body, headers)
@@ -95,7 +96,7 @@ class HostileTest(unittest.TestCase):
     def test_cookies_and_pages_are_guarded(self):
         body, kind = multipart([("image", photo("Corallina", 1).read_bytes())])
         _, _, headers = self.p.linkage("POST", "/v1/registrations", body, {
-            "Content-Type": kind, "Authorization": "Invitation " + self.p.invite()})
+            **kind, "Authorization": "Invitation " + self.p.invite()})
         for word in ("__Host-bauta=", "Secure", "HttpOnly", "SameSite=Strict", "Path=/"):
             self.assertIn(word, headers["Set-Cookie"])
         self.assertNotIn("Domain", headers["Set-Cookie"])
@@ -121,13 +122,13 @@ class HostileTest(unittest.TestCase):
                 ("too many", [("image", good)] * 9, 400), ("unknown field", [("image", good), ("path", b"../../x")], 400),
                 ("age", [("image", good), ("age", b"1e9")], 400), ("long name", [("image", good), ("name", b"n" * 10_000)], 400)):
             body, kind = multipart(parts)
-            status, answer, _ = self.p.linkage("POST", "/v1/registrations", body, {"Content-Type": kind, **invitation})
+            status, answer, _ = self.p.linkage("POST", "/v1/registrations", body, {**kind, **invitation})
             self.assertEqual(status, expected, (what, answer))
         status, _, _ = self.p.linkage("POST", "/v1/registrations", {"image": "AA=="}, invitation)
         self.assertEqual(status, 415)
         body, kind = multipart([("image", b"\xff\xd8" + os.urandom(33 << 20))])
         try:
-            status, _, _ = self.p.linkage("POST", "/v1/registrations", body, {"Content-Type": kind, **invitation})
+            status, _, _ = self.p.linkage("POST", "/v1/registrations", body, {**kind, **invitation})
         except OSError:
             status = 413  # the server does not read on for long after its answer
         self.assertEqual(status, 413)

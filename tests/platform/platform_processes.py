@@ -1,6 +1,5 @@
 """The integration platform in real processes, for its tests: three engines, each a deployment of its own with its own
 authority, keys, token and API key, and the storage and linkage servers before them."""
-import base64
 import hashlib
 import http.client
 import json
@@ -9,37 +8,17 @@ import pathlib
 import re
 import shutil
 import signal
-import socket
 import ssl
 import subprocess
+import sys
 import tempfile
 import time
-import uuid
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent / "e2e"))
+from services import encoded, free_ports, multipart  # noqa: E402
 
 ENGINES = ("patchnet", "gradients", "textures")
 KINDS = {"patchnet": "patchnet", "gradients": "classic", "textures": "texture"}
-
-
-def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for s in sockets:
-        s.bind(("127.0.0.1", 0))
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
-
-
-def encoded(path):
-    return base64.b64encode(pathlib.Path(path).read_bytes()).decode()
-
-
-def multipart(parts):
-    """[(name, bytes)] -> (body, content type)."""
-    boundary = uuid.uuid4().hex
-    body = b"".join(b'--%s\r\nContent-Disposition: form-data; name="%s"; filename="f"\r\n\r\n%s\r\n'
-                    % (boundary.encode(), name.encode(), content) for name, content in parts)
-    return body + b"--%s--\r\n" % boundary.encode(), "multipart/form-data; boundary=" + boundary
 
 
 def wait_for(condition, seconds, what):
@@ -195,9 +174,9 @@ class Platform:
     def register(self, images, invitation=None, **attributes):
         parts = [("image", pathlib.Path(image).read_bytes()) for image in images]
         parts += [(name, value.encode()) for name, value in attributes.items()]
-        body, kind = multipart(parts)
+        body, headers = multipart(parts)
         status, answer, headers = self.linkage("POST", "/v1/registrations", body, {
-            "Content-Type": kind, "Authorization": "Invitation " + (invitation or self.invite())})
+            **headers, "Authorization": "Invitation " + (invitation or self.invite())})
         if status != 201:
             return status, answer
         return Person(self, headers["Set-Cookie"].split(";")[0], answer["csrf_token"], answer["receipt"])

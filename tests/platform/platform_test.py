@@ -13,7 +13,7 @@ import sys
 import time
 import unittest
 
-from platform_processes import ENGINES, Platform, multipart, wait_for
+from platform_processes import ENGINES, Platform, wait_for
 
 BAUTA = os.path.abspath(sys.argv[1])
 SOURCE = pathlib.Path(sys.argv[2])
