@@ -23,6 +23,8 @@
 #include "keys/wrapped_key.h"
 #include "network/evaluation.h"
 #include "services/contract.h"
+#include "services/linkage/consent_ledger.h"
+#include "services/linkage/package.h"
 #include "services/rest/operations.h"
 #include "services/run/config.h"
 #include "store/backup.h"
@@ -219,6 +221,34 @@ Parser sealed_package() {
   return {"sealed-package", package, run};
 }
 
+Parser registration_package() {
+  const auto run = [](ByteView bytes) -> std::optional<Bytes> {
+    const auto parsed = linkage::read_package(bytes);
+    if (!parsed.ok()) return std::nullopt;
+    std::vector<Bytes> images;
+    for (const ByteView& image : parsed->images) images.emplace_back(image.begin(), image.end());
+    const auto made = linkage::make_package(parsed->attributes, images);
+    return Bytes(made->data(), made->data() + made->size());
+  };
+  const auto valid = linkage::make_package(R"({"age":30})", std::vector<Bytes>{{1, 2, 3}, {}});
+  return {"registration-package", Bytes(valid->data(), valid->data() + valid->size()), run};
+}
+
+// Well-formed, though nothing that is made up passes the check of its digest.
+Parser consent_receipt() {
+  const auto run = [](ByteView bytes) {
+    const auto record = linkage::verify_receipt(as_text(bytes), public_signing_key());
+    BAUTA_ASSERT(!record.ok());
+    return same_if(record.error().code == ErrorCode::corrupt, bytes);
+  };
+  const std::string digest(64, '0');
+  return {"consent-receipt",
+          bytes_of(fmt::format(R"({{"record": "{{}}", "previous": "{0}", "digest": "{0}", )"
+                               R"("signature": "{1}"}})",
+                               digest, std::string(2 * sizeof(keys::Signature), '0'))),
+          run};
+}
+
 Parser contract() {
   const auto run = [](ByteView bytes) -> std::optional<Bytes> {
     const auto parsed = parse_contract(as_text(bytes));
@@ -382,6 +412,8 @@ std::vector<Parser> file_parsers() {
           rsa_public_key(),
           signing_public_key(),
           sealed_package(),
+          registration_package(),
+          consent_receipt(),
           contract(),
           segment(),
           configuration(),

@@ -1,7 +1,6 @@
 #include "circuits/image_ring.h"
 
 #include <algorithm>
-#include <ranges>
 
 #include "ring/primes.h"
 
@@ -66,7 +65,8 @@ const ckks::KeySwitchShape& ImageRing::stage(size_t limbs) const {
 ImageRing ImageRing::with_stages(const std::set<size_t>& limbs) const {
   ImageRing ring = *this;
   ring.stages_ = {stages_.front()};
-  for (const size_t count : limbs | std::views::reverse) {
+  for (auto most_first = limbs.rbegin(); most_first != limbs.rend(); ++most_first) {
+    const size_t count = *most_first;
     if (count >= ring.stages_.back().limbs || count <= kLinearLimbs) continue;
     const ckks::KeySwitchShape shape = narrow_shape(parameters_, count);
     if (4 * rotation_cost(shape) <= 3 * rotation_cost(ring.stages_.back().at(count)))
