@@ -21,8 +21,8 @@ from . import bnet, export, lfw, models, train
 from .calibration import embed
 from .data import shrink
 
-# One ciphertext holds 64 channels of four patches; a level more than 11 convolutions take is one
-# more than security allows at N = 32768.
+# One ciphertext holds 64 channels of four patches, and 11 convolutions have the depth of 23 that
+# security allows at N = 32768. Those that others build on come first.
 SHAPES = [models.Shape(channels, convolutions) for channels, convolutions in
           ((32, 5), (32, 3), (64, 5), (16, 3), (64, 7), (64, 3), (64, 9), (64, 11))]
 
