@@ -22,7 +22,7 @@ from .calibration import embed
 from .data import shrink
 
 # One ciphertext holds 64 channels of four patches, and 11 convolutions have the depth of 23 that
-# security allows at N = 32768. Those that others build on come first.
+# security allows at N = 32768. The first few span the range.
 SHAPES = [models.Shape(channels, convolutions) for channels, convolutions in
           ((32, 5), (32, 3), (64, 5), (16, 3), (64, 7), (64, 3), (64, 9), (64, 11))]
 
