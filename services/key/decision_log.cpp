@@ -275,6 +275,8 @@ const char* log_event_name(LogEvent event) {
       return "renewed_from";
     case LogEvent::renewed_to:
       return "renewed_to";
+    case LogEvent::block_rewritten:
+      return "block_rewritten";
   }
   return "unknown";
 }

@@ -29,6 +29,7 @@ enum class LogEvent : uint8_t {
   key_restored = 11,
   renewed_from = 12,  // a key that leads from this one to the next record's was given out
   renewed_to = 13,
+  block_rewritten = 14,  // a block without originals was decrypted and encrypted anew
 };
 enum class LogOutcome : uint8_t { accepted = 1, rejected = 2, refused = 4 };  // accepted: or done
 // Why, where that is not the outcome itself.

@@ -1,5 +1,6 @@
-// The key service: the only party that can decrypt, and it decrypts nothing but the masked scores
-// of one request. Secrets are derived from the token for a request and wiped at its end.
+// The key service: the only party that can decrypt, and on request it decrypts nothing but the
+// masked scores of that request. Secrets are derived from the token for a request and wiped at its
+// end.
 #pragma once
 
 #include <chrono>
@@ -13,6 +14,7 @@
 
 #include "keys/key_store.h"
 #include "match/scores.h"
+#include "match/tiles.h"
 #include "secret/secret_key.h"
 #include "services/key/ledger.h"
 #include "services/services.h"
@@ -49,6 +51,15 @@ class KeyServer final : public KeyService {
                                            uint32_t dimension);
   // What that secret and the edge's signatures follow from: all that an edge needs to be given.
   Result<SecretBytes> issue_edge_seed(const std::string& key_id, const std::string& edge_id);
+
+  // For who holds both the key and the gallery's files; no request of the services. Decrypts the
+  // ciphertexts of a block without originals, takes out the references at these coefficients, and
+  // encrypts the rest anew, one ciphertext after the other in locked memory. On record. Errors:
+  // invalid_argument; corrupt when it is no such block; those of the token.
+  Result<match::TiledCiphertexts> rewrite_block(const std::string& gallery,
+                                                const std::string& key_id, uint32_t dimension,
+                                                const match::TiledCiphertexts& images,
+                                                std::span<const uint32_t> coefficients);
 
   Result<v1::EvaluationKeys> get_evaluation_keys(
       const v1::GetEvaluationKeysRequest& request) override;

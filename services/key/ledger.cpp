@@ -307,6 +307,13 @@ Status Ledger::renewed(const keys::KeyId& from, const keys::KeyId& to, const std
   });
 }
 
+Status Ledger::rewritten(const keys::KeyId& key, const std::string& gallery) {
+  return log_->update([&]() -> Result<std::vector<LogEntry>> {
+    return std::vector<LogEntry>{
+        {LogEvent::block_rewritten, LogOutcome::accepted, LogNote::none, key, {}, gallery, {}}};
+  });
+}
+
 uint64_t Ledger::decisions_of(const keys::KeyId& key) {
   uint64_t decisions = 0;
   (void)log_->update([&]() -> Result<std::vector<LogEntry>> {

@@ -63,6 +63,9 @@ class Ledger {
   // Records that the gallery may be switched from one key to another.
   Status renewed(const keys::KeyId& from, const keys::KeyId& to, const std::string& gallery);
 
+  // Records that a block of the gallery is decrypted, to be rid of what was erased in it.
+  Status rewritten(const keys::KeyId& key, const std::string& gallery);
+
   uint64_t decisions_of(const keys::KeyId& key);
   const Policy& policy() const { return policy_; }
   DecisionLog& log() { return *log_; }
