@@ -75,7 +75,9 @@ Result<Catalogue> Catalogue::open(const std::filesystem::path& path, OpenOptions
   std::error_code reason;
   if (!std::filesystem::exists(path, reason)) BAUTA_CHECK(create_catalogue(path, schema_steps()));
   BAUTA_TRY(Connection connection, open_catalogue(path, options.busy_timeout_ms, schema_steps()));
-  Catalogue catalogue(std::make_unique<State>(std::move(connection)));
+  BAUTA_TRY(Connection reading, Connection::open(path, options.busy_timeout_ms));
+  BAUTA_CHECK(set_up_for_reading(reading));
+  Catalogue catalogue(std::make_unique<State>(std::move(connection), std::move(reading)));
   // What an interrupted erasure left; if it cannot be done now, the catalogue is usable all the
   // same.
   (void)catalogue.finish_erasures();
@@ -122,24 +124,24 @@ Result<Gallery> Catalogue::create_gallery(const NewGallery& wanted) {
 
 Result<Gallery> Catalogue::find_gallery(std::string_view name) {
   BAUTA_CHECK(check_name("gallery", name));
-  std::lock_guard lock(state_->mutex);
+  std::lock_guard lock(state_->reading_mutex);
   BAUTA_TRY(Statement row,
-            state_->connection.prepare(std::string(kGalleryColumns) + "WHERE name = ?1", {name}));
+            state_->reading.prepare(std::string(kGalleryColumns) + "WHERE name = ?1", {name}));
   BAUTA_TRY(const bool found, row.step());
   if (!found)
     return make_error(ErrorCode::not_found, "there is no gallery {}; create it first", name);
-  return parse_gallery(state_->connection, row);
+  return parse_gallery(state_->reading, row);
 }
 
 Result<std::vector<Gallery>> Catalogue::list_galleries() {
-  std::lock_guard lock(state_->mutex);
-  BAUTA_TRY(Statement rows, state_->connection.prepare(std::string(kGalleryColumns) +
-                                                       "WHERE name NOT GLOB ':*' ORDER BY name"));
+  std::lock_guard lock(state_->reading_mutex);
+  BAUTA_TRY(Statement rows, state_->reading.prepare(std::string(kGalleryColumns) +
+                                                    "WHERE name NOT GLOB ':*' ORDER BY name"));
   std::vector<Gallery> galleries;
   while (true) {
     BAUTA_TRY(const bool row, rows.step());
     if (!row) return galleries;
-    BAUTA_TRY(Gallery gallery, parse_gallery(state_->connection, rows));
+    BAUTA_TRY(Gallery gallery, parse_gallery(state_->reading, rows));
     galleries.push_back(std::move(gallery));
   }
 }

@@ -67,8 +67,8 @@ Status Catalogue::put_edge(std::string_view key_id, std::string_view edge_id,
 
 Result<Edge> Catalogue::find_edge(std::string_view key_id, std::string_view edge_id) {
   BAUTA_CHECK(check_edge_names(key_id, edge_id));
-  std::lock_guard lock(state_->mutex);
-  Connection& connection = state_->connection;
+  std::lock_guard lock(state_->reading_mutex);
+  Connection& connection = state_->reading;
   BAUTA_TRY(const bool revoked, is_revoked(connection, edge_id));
   if (revoked) return revoked_edge(edge_id);
   BAUTA_TRY(Statement row,
@@ -87,9 +87,9 @@ Result<Edge> Catalogue::find_edge(std::string_view key_id, std::string_view edge
 
 Result<std::vector<std::string>> Catalogue::list_edges(std::string_view key_id) {
   BAUTA_CHECK(check_name("key", key_id));
-  std::lock_guard lock(state_->mutex);
+  std::lock_guard lock(state_->reading_mutex);
   BAUTA_TRY(Statement rows,
-            state_->connection.prepare(
+            state_->reading.prepare(
                 "SELECT edge_id FROM edge WHERE key_id = ?1 AND state = ?2 ORDER BY edge_id",
                 {key_id, kLive}));
   std::vector<std::string> edges;

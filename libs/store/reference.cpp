@@ -244,8 +244,8 @@ Result<std::vector<Reference>> Catalogue::enrol(const Gallery& gallery, std::str
 
 Result<Subject> Catalogue::find_subject(const Gallery& gallery, std::string_view subject) {
   BAUTA_CHECK(check_name("subject", subject));
-  std::lock_guard lock(state_->mutex);
-  Connection& connection = state_->connection;
+  std::lock_guard lock(state_->reading_mutex);
+  Connection& connection = state_->reading;
   BAUTA_CHECK(read_generation(connection, gallery));
   BAUTA_TRY(Statement rows,
             connection.prepare("SELECT id, position, created_at_ms, original_digest, digest, bulk "
@@ -265,8 +265,8 @@ Result<Subject> Catalogue::find_subject(const Gallery& gallery, std::string_view
 }
 
 Result<std::vector<std::string>> Catalogue::list_subjects(const Gallery& gallery) {
-  std::lock_guard lock(state_->mutex);
-  Connection& connection = state_->connection;
+  std::lock_guard lock(state_->reading_mutex);
+  Connection& connection = state_->reading;
   BAUTA_CHECK(read_generation(connection, gallery));
   BAUTA_TRY(Statement rows,
             connection.prepare("SELECT DISTINCT subject FROM reference "
@@ -281,8 +281,8 @@ Result<std::vector<std::string>> Catalogue::list_subjects(const Gallery& gallery
 }
 
 Result<Bytes> Catalogue::read_original(const Gallery& gallery, int64_t reference_id) {
-  std::lock_guard lock(state_->mutex);
-  Connection& connection = state_->connection;
+  std::lock_guard lock(state_->reading_mutex);
+  Connection& connection = state_->reading;
   BAUTA_CHECK(read_generation(connection, gallery));
   BAUTA_TRY(Statement row, connection.prepare("SELECT r.original_digest, p.bytes FROM reference r "
                                               "LEFT JOIN payload p ON p.id = r.payload "
@@ -299,8 +299,8 @@ Result<Bytes> Catalogue::read_original(const Gallery& gallery, int64_t reference
 }
 
 Result<uint64_t> Catalogue::generation(const Gallery& gallery) {
-  std::lock_guard lock(state_->mutex);
-  return read_generation(state_->connection, gallery);
+  std::lock_guard lock(state_->reading_mutex);
+  return read_generation(state_->reading, gallery);
 }
 
 Result<uint64_t> Catalogue::for_each_reference(
@@ -313,8 +313,8 @@ Result<uint64_t> Catalogue::for_each_reference(
     // the emptying of the log.
     std::vector<Change> changes;
     {
-      std::lock_guard lock(state_->mutex);
-      BAUTA_TRY(changes, read_changes(state_->connection, gallery, last, until, since > 0));
+      std::lock_guard lock(state_->reading_mutex);
+      BAUTA_TRY(changes, read_changes(state_->reading, gallery, last, until, since > 0));
     }
     if (changes.empty()) return until;
     for (const Change& change : changes) BAUTA_CHECK(callback(view_of(change)));
@@ -329,8 +329,8 @@ Status Catalogue::for_each_live(const Gallery& gallery,
   while (true) {
     std::vector<Change> references;
     {
-      std::lock_guard lock(state_->mutex);
-      BAUTA_TRY(references, read_live(state_->connection, gallery, last));
+      std::lock_guard lock(state_->reading_mutex);
+      BAUTA_TRY(references, read_live(state_->reading, gallery, last));
     }
     if (references.empty()) return {};
     for (const Change& reference : references) BAUTA_CHECK(callback(view_of(reference)));
@@ -339,8 +339,8 @@ Status Catalogue::for_each_live(const Gallery& gallery,
 }
 
 Result<Holder> Catalogue::find_holder(const Gallery& gallery, uint32_t position) {
-  std::lock_guard lock(state_->mutex);
-  Connection& connection = state_->connection;
+  std::lock_guard lock(state_->reading_mutex);
+  Connection& connection = state_->reading;
   BAUTA_CHECK(read_generation(connection, gallery));
   BAUTA_TRY(Statement row, connection.prepare("SELECT id, position, created_at_ms, "
                                               "original_digest, digest, subject, generation, bulk "
@@ -360,16 +360,16 @@ Result<Holder> Catalogue::find_holder(const Gallery& gallery, uint32_t position)
 }
 
 Result<uint64_t> Catalogue::bytes_beside_originals() {
-  std::lock_guard lock(state_->mutex);
-  BAUTA_TRY(const int64_t originals, state_->connection.query_integer(
+  std::lock_guard lock(state_->reading_mutex);
+  BAUTA_TRY(const int64_t originals, state_->reading.query_integer(
                                          "SELECT coalesce(sum(original_bytes), 0) FROM reference"));
-  BAUTA_TRY(const int64_t pages, state_->connection.query_integer("PRAGMA page_count"));
+  BAUTA_TRY(const int64_t pages, state_->reading.query_integer("PRAGMA page_count"));
   return static_cast<uint64_t>(std::max<int64_t>(pages * kPageBytes - originals, 0));
 }
 
 Result<GalleryStats> Catalogue::stats(const Gallery& gallery) {
-  std::lock_guard lock(state_->mutex);
-  Connection& connection = state_->connection;
+  std::lock_guard lock(state_->reading_mutex);
+  Connection& connection = state_->reading;
   BAUTA_CHECK(read_generation(connection, gallery));
   BAUTA_TRY(
       Statement row,

@@ -95,9 +95,9 @@ Status Catalogue::begin_renewal(const Gallery& gallery, std::string_view key_id)
 }
 
 Result<RenewalProgress> Catalogue::renewal_progress(const Gallery& gallery) {
-  std::lock_guard lock(state_->mutex);
+  std::lock_guard lock(state_->reading_mutex);
   BAUTA_TRY(Statement row,
-            state_->connection.prepare(
+            state_->reading.prepare(
                 "SELECT coalesce(renewing_to, ''), (SELECT count(*) FROM reference WHERE gallery = "
                 "g.id AND bulk = 0 AND state = 1), (SELECT count(*) FROM renewal WHERE gallery = "
                 "g.id) FROM gallery g WHERE id = ?1 AND name IS NOT NULL",
@@ -111,8 +111,8 @@ Result<RenewalProgress> Catalogue::renewal_progress(const Gallery& gallery) {
 
 Result<std::vector<Original>> Catalogue::originals_to_renew(const Gallery& gallery,
                                                             int64_t position) {
-  std::lock_guard lock(state_->mutex);
-  Connection& connection = state_->connection;
+  std::lock_guard lock(state_->reading_mutex);
+  Connection& connection = state_->reading;
   BAUTA_CHECK(check_key(connection, gallery));
   BAUTA_TRY(Statement rows,
             connection.prepare("SELECT r.id, r.position, r.original_digest, p.bytes "
@@ -150,22 +150,22 @@ Status Catalogue::put_renewed(const Gallery& gallery, std::string_view key_id,
 }
 
 Result<Bytes> Catalogue::read_renewed(const Gallery& gallery, int64_t reference_id) {
-  std::lock_guard lock(state_->mutex);
+  std::lock_guard lock(state_->reading_mutex);
   BAUTA_TRY(Statement row,
-            state_->connection.prepare("SELECT w.original_digest, p.bytes FROM renewal w "
-                                       "JOIN payload p ON p.id = w.payload "
-                                       "JOIN gallery g ON g.id = w.gallery "
-                                       "WHERE w.reference = ?1 AND w.gallery = ?2 "
-                                       "AND g.renewing_to IS NOT NULL",
-                                       {reference_id, gallery.id}));
+            state_->reading.prepare("SELECT w.original_digest, p.bytes FROM renewal w "
+                                    "JOIN payload p ON p.id = w.payload "
+                                    "JOIN gallery g ON g.id = w.gallery "
+                                    "WHERE w.reference = ?1 AND w.gallery = ?2 "
+                                    "AND g.renewing_to IS NOT NULL",
+                                    {reference_id, gallery.id}));
   BAUTA_TRY(const bool found, row.step());
   if (!found)
     return make_error(ErrorCode::not_found, "reference {} of gallery {} has no second original",
                       reference_id, gallery.name);
   if (!equals(row.bytes(0), sha256(row.bytes(1))))
-    return damaged(state_->connection, fmt::format("the second original of reference {} of gallery "
-                                                   "{}",
-                                                   reference_id, gallery.name));
+    return damaged(state_->reading, fmt::format("the second original of reference {} of gallery "
+                                                "{}",
+                                                reference_id, gallery.name));
   return Bytes(row.bytes(1).begin(), row.bytes(1).end());
 }
 

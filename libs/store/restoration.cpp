@@ -125,9 +125,9 @@ Result<Gallery> Catalogue::finish_restoration(const Gallery& hidden, const std::
 }
 
 Result<bool> Catalogue::has_gallery(int64_t id) {
-  std::lock_guard lock(state_->mutex);
+  std::lock_guard lock(state_->reading_mutex);
   BAUTA_TRY(const int64_t count,
-            state_->connection.query_integer(
+            state_->reading.query_integer(
                 "SELECT count(*) FROM gallery WHERE id = ?1 AND name IS NOT NULL", {id}));
   return count != 0;
 }

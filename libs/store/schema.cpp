@@ -260,6 +260,14 @@ Status create_catalogue(const std::filesystem::path& path, std::span<const char*
   return creation_error(path, reason);
 }
 
+Status set_up_for_reading(Connection& connection) {
+  return connection.run_script(
+      "PRAGMA query_only = ON;"
+      "PRAGMA temp_store = MEMORY;"
+      "PRAGMA trusted_schema = OFF;"
+      "PRAGMA cell_size_check = ON;");
+}
+
 Result<Connection> open_catalogue(const std::filesystem::path& path, int busy_timeout_ms,
                                   std::span<const char* const> steps) {
   BAUTA_TRY(Connection connection, Connection::open(path, busy_timeout_ms));

@@ -58,8 +58,8 @@ Result<SegmentSet> read_segments(Connection& connection, const Gallery& gallery)
 }
 
 Result<SegmentSet> Catalogue::segments(const Gallery& gallery) {
-  std::lock_guard lock(state_->mutex);
-  return read_segments(state_->connection, gallery);
+  std::lock_guard lock(state_->reading_mutex);
+  return read_segments(state_->reading, gallery);
 }
 
 Status Catalogue::replace_segments(const Gallery& gallery, uint64_t version, uint64_t compacted,
@@ -84,8 +84,8 @@ Status Catalogue::replace_segments(const Gallery& gallery, uint64_t version, uin
 }
 
 Result<std::vector<uint32_t>> Catalogue::changed_blocks(const Gallery& gallery, uint64_t since) {
-  std::lock_guard lock(state_->mutex);
-  Connection& connection = state_->connection;
+  std::lock_guard lock(state_->reading_mutex);
+  Connection& connection = state_->reading;
   BAUTA_CHECK(read_generation(connection, gallery));
   BAUTA_TRY(
       Statement rows,
@@ -97,8 +97,8 @@ Result<std::vector<uint32_t>> Catalogue::changed_blocks(const Gallery& gallery, 
 
 Result<std::vector<Holder>> Catalogue::read_block(const Gallery& gallery, uint32_t block,
                                                   uint64_t until) {
-  std::lock_guard lock(state_->mutex);
-  Connection& connection = state_->connection;
+  std::lock_guard lock(state_->reading_mutex);
+  Connection& connection = state_->reading;
   BAUTA_CHECK(read_generation(connection, gallery));
   const int64_t first = int64_t{block} * kBlockPositions;
   BAUTA_TRY(Statement rows,
@@ -120,8 +120,8 @@ Result<std::vector<Holder>> Catalogue::read_block(const Gallery& gallery, uint32
 }
 
 Result<Bytes> Catalogue::read_retired(const Gallery& gallery, uint32_t position, uint64_t until) {
-  std::lock_guard lock(state_->mutex);
-  Connection& connection = state_->connection;
+  std::lock_guard lock(state_->reading_mutex);
+  Connection& connection = state_->reading;
   BAUTA_CHECK(read_generation(connection, gallery));
   BAUTA_TRY(Statement row,
             connection.prepare("SELECT p.bytes FROM reference r JOIN payload p ON p.id = r.payload "
@@ -136,8 +136,8 @@ Result<Bytes> Catalogue::read_retired(const Gallery& gallery, uint32_t position,
 }
 
 Result<std::vector<uint32_t>> Catalogue::retired_in_bulk(const Gallery& gallery) {
-  std::lock_guard lock(state_->mutex);
-  Connection& connection = state_->connection;
+  std::lock_guard lock(state_->reading_mutex);
+  Connection& connection = state_->reading;
   BAUTA_CHECK(read_generation(connection, gallery));
   BAUTA_TRY(Statement rows,
             connection.prepare("SELECT position FROM reference WHERE gallery = ?1 AND state = 2 "
@@ -147,9 +147,9 @@ Result<std::vector<uint32_t>> Catalogue::retired_in_bulk(const Gallery& gallery)
 }
 
 Result<bool> Catalogue::erasures_wait(const Gallery& gallery) {
-  std::lock_guard lock(state_->mutex);
+  std::lock_guard lock(state_->reading_mutex);
   BAUTA_TRY(const int64_t waiting,
-            state_->connection.query_integer("SELECT EXISTS (SELECT 1 FROM reference WHERE "
+            state_->reading.query_integer("SELECT EXISTS (SELECT 1 FROM reference WHERE "
                                              "gallery = ?1 AND state = 2 AND bulk = 0) "
                                              "OR EXISTS (SELECT 1 FROM renewal w JOIN gallery g "
                                              "ON g.id = w.gallery WHERE w.gallery = ?1 AND "
@@ -159,17 +159,17 @@ Result<bool> Catalogue::erasures_wait(const Gallery& gallery) {
 }
 
 Result<uint32_t> Catalogue::end_of_positions(const Gallery& gallery) {
-  std::lock_guard lock(state_->mutex);
+  std::lock_guard lock(state_->reading_mutex);
   BAUTA_TRY(const int64_t end,
-            state_->connection.query_integer("SELECT coalesce(max(position) + 1, 0) FROM reference "
+            state_->reading.query_integer("SELECT coalesce(max(position) + 1, 0) FROM reference "
                                              "WHERE gallery = ?1 AND bulk = 0",
                                              {gallery.id}));
   return static_cast<uint32_t>(std::clamp<int64_t>(end, 0, kMaxPositions));
 }
 
 Result<uint32_t> Catalogue::next_block(const Gallery& gallery) {
-  std::lock_guard lock(state_->mutex);
-  Connection& connection = state_->connection;
+  std::lock_guard lock(state_->reading_mutex);
+  Connection& connection = state_->reading;
   BAUTA_CHECK(read_generation(connection, gallery));
   BAUTA_TRY(const int64_t block, read_next_block(connection, gallery));
   if (block >= int64_t{kMaxPositions / kBlockPositions})

@@ -11,10 +11,15 @@
 namespace bauta::store {
 
 struct Catalogue::State {
-  explicit State(Connection opened) : connection(std::move(opened)) {}
+  State(Connection writing, Connection reader)
+      : connection(std::move(writing)), reading(std::move(reader)) {}
 
   Connection connection;
   std::mutex mutex;  // one operation at a time on the connection
+  // A second connection, so that reads wait for no write, and above all for none that is syncing.
+  // Each of its statements sees everything that was committed before.
+  Connection reading;
+  std::mutex reading_mutex;
 };
 
 // SHA-256 over the columns of a row that do not change while it is live, with lengths and a tag of
