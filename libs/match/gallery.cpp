@@ -9,6 +9,9 @@
 namespace bauta::match {
 namespace {
 
+// 8 MiB of them.
+constexpr size_t kAddedAtOnce = 128;
+
 class Stopwatch {
  public:
   // Since the construction or the lap before.
@@ -108,14 +111,25 @@ Status Gallery::make_room(uint64_t slot) {
 
 Status Gallery::rebuild(size_t index, size_t folding) {
   Block fresh(keys_->parameters(), folding);
+  std::vector<StoredReference> originals;
+  std::vector<Block::Placed> placed;
+  originals.reserve(kAddedAtOnce);
+  const auto add = [&] {
+    fresh.add(placed, pool_);
+    placed.clear();
+    originals.clear();
+  };
   for (size_t j = 0; j < kDegree; ++j) {
     if (!blocks_[index].contains(j)) continue;
-    const Result<StoredReference> original = read_stored_(index * kDegree + j);
+    Result<StoredReference> original = read_stored_(index * kDegree + j);
     if (!original.ok() && original.error().code == ErrorCode::not_found) continue;
     if (!original.ok()) return original.error();
     BAUTA_CHECK(ckks::check_key_id("reference", original->ciphertext.key_id, keys_->key_id()));
-    fresh.add(j, original->ciphertext);
+    originals.push_back(std::move(*original));
+    placed.push_back({j, &originals.back().ciphertext});
+    if (placed.size() == kAddedAtOnce) add();
   }
+  add();
   blocks_[index] = std::move(fresh);
   return {};
 }
