@@ -29,8 +29,13 @@ Result<RenewalCounts> AuthServer::renew(const std::string& name, const std::stri
     BAUTA_TRY(counts, auth::renew(catalogue_, directory_, row, key_id, *gallery.keys, *new_keys,
                                   renewal, threads_, options));
     row.key_id = key_id;
+    // The next search finds the keys in memory.
+    Loaded renewed = gallery;
+    renewed.row = row;
+    renewed.keys = new_keys;
+    renewed.references = std::make_shared<References>();
     std::lock_guard lock(mutex_);
-    loaded_.erase(name);
+    loaded_[name] = std::move(renewed);
   }
   BAUTA_CHECK(remove_former(catalogue_, directory_, row));
   return counts;

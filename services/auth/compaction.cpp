@@ -12,6 +12,10 @@ using match::kLimbs;
 static_assert(kDegree == store::kBlockPositions);
 static_assert(match::kMaxSlots == store::kMaxPositions);
 
+// Blocks with positions beyond this are stored with room for so many more.
+constexpr size_t kLargeBlock = 768;
+constexpr size_t kRoom = 256;
+
 using MaybeBlock = std::optional<match::Block>;
 
 // Everything that one compaction works with.
@@ -75,8 +79,7 @@ class Compactor {
   Result<std::optional<store::Segment>> write_block(uint32_t index, uint64_t until) {
     BAUTA_TRY(const std::vector<store::Holder> held, catalogue_.read_block(gallery_, index, until));
     if (held.empty()) return std::optional<store::Segment>();
-    const size_t folding =
-        match::folding_for(keys_.parameters(), held.back().reference.position % kDegree);
+    const size_t folding = stored_folding(keys_.parameters(), held);
     BAUTA_TRY(MaybeBlock continued, continue_block(index, folding, held));
     if (!continued) {
       continued.emplace(keys_.parameters(), folding);
@@ -154,6 +157,12 @@ Result<Compaction> compact(store::Catalogue& catalogue, const std::filesystem::p
   return Compactor(catalogue, folder, gallery, keys, threads).run(options);
 }
 
+size_t stored_folding(const match::Parameters& parameters, std::span<const store::Holder> held) {
+  const size_t last = held.back().reference.position % kDegree;
+  if (last < kLargeBlock) return match::folding_for(parameters, last);
+  return match::folding_for(parameters, std::min(last + kRoom, kDegree - 1));
+}
+
 store::SegmentContent segment_content(const store::Gallery& gallery,
                                       const match::EvaluationKeys& keys, uint32_t block,
                                       bool bulk) {
@@ -184,6 +193,16 @@ Result<std::shared_ptr<const store::MappedSegment>> open_segment(const store::Se
                       "the segment {} is not that of block {} of gallery {} under its key",
                       (folder.path() / segment.file).string(), segment.block, gallery.name);
   return mapped;
+}
+
+Result<std::shared_ptr<const store::MappedSegment>> open_sound_segment(
+    const store::SegmentFolder& folder, const store::Gallery& gallery,
+    const match::EvaluationKeys& keys, const store::Segment& segment) {
+  auto opened = open_segment(folder, gallery, keys, segment);
+  if (!opened.ok() && opened.error().code == ErrorCode::corrupt)
+    return make_error(ErrorCode::corrupt, "{}; run 'bauta gallery repair {}' first",
+                      opened.error().message, gallery.name);
+  return opened;
 }
 
 match::Block to_block(const match::Parameters& parameters,

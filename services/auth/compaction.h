@@ -31,6 +31,11 @@ Result<Compaction> compact(store::Catalogue& catalogue, const std::filesystem::p
                            const store::Gallery& gallery, const match::EvaluationKeys& keys,
                            ThreadPool& threads, const CompactionOptions& options = {});
 
+// The folding that a segment with these references has. Once the next reference does not fit, all
+// originals of the block are read again, and a search waits for it; so a large block is wide enough
+// for those that come before the next compaction. Precondition: held is not empty, by position.
+size_t stored_folding(const match::Parameters& parameters, std::span<const store::Holder> held);
+
 // What the header of a segment of this gallery says beside its live positions.
 store::SegmentContent segment_content(const store::Gallery& gallery,
                                       const match::EvaluationKeys& keys, uint32_t block, bool bulk);
@@ -41,6 +46,11 @@ Result<std::shared_ptr<const store::MappedSegment>> open_segment(const store::Se
                                                                  const store::Gallery& gallery,
                                                                  const match::EvaluationKeys& keys,
                                                                  const store::Segment& segment);
+
+// The same; a corrupt one is an error that names the way out.
+Result<std::shared_ptr<const store::MappedSegment>> open_sound_segment(
+    const store::SegmentFolder& folder, const store::Gallery& gallery,
+    const match::EvaluationKeys& keys, const store::Segment& segment);
 
 // The matcher's block over a mapped segment.
 match::Block to_block(const match::Parameters& parameters,

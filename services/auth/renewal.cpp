@@ -1,7 +1,7 @@
 #include "services/auth/renewal.h"
 
 #include <deque>
-#include <set>
+#include <map>
 
 #include "services/auth/compaction.h"
 
@@ -13,9 +13,13 @@ using match::kDegree;
 constexpr int64_t kLockWait_ms = 60'000;
 // For references that are enrolled at the very moment of the change-over.
 constexpr int kMaxAttempts = 100;
+// What the first search after the change-over may find that is in no segment yet, and how often
+// segments are written again to come to that.
+constexpr uint64_t kMaxTail = 64;
+constexpr int kMaxRounds = 10;
 constexpr size_t kAddedAtOnce = 128;
 // Removed originals between two times that the log is emptied.
-constexpr int kBatchesPerLog = 16;
+constexpr int kBatchesPerLog = 4;
 
 class Renewer {
  public:
@@ -40,10 +44,14 @@ class Renewer {
     BAUTA_CHECK(renew_originals());
     // From here on nobody else writes segments: blocks change their key together.
     BAUTA_TRY(const FileLock lock, folder_.lock(kLockWait_ms));
-    BAUTA_TRY(const uint64_t until, catalogue_.generation(gallery_));
+    BAUTA_TRY(uint64_t until, catalogue_.generation(gallery_));
     BAUTA_TRY(const store::SegmentSet set, catalogue_.segments(gallery_));
     BAUTA_CHECK(renew_originals());
-    BAUTA_TRY(const std::vector<store::Segment> segments, write_segments(set, until));
+    BAUTA_CHECK(write_segments(set, until));
+    BAUTA_CHECK(follow_changes(until));
+    std::vector<store::Segment> segments;
+    for (const auto& [block, segment] : written_) segments.push_back(segment);
+    counts_.segments = segments.size();
     for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
       BAUTA_TRY(const bool changed,
                 catalogue_.finish_renewal(gallery_, set.version, until, segments));
@@ -89,39 +97,40 @@ class Renewer {
     return {};
   }
 
-  Result<std::vector<store::Segment>> write_segments(const store::SegmentSet& set, uint64_t until) {
-    std::vector<store::Segment> written;
-    std::set<uint32_t> imported;
+  Status write_segments(const store::SegmentSet& set, uint64_t until) {
     for (const store::Segment& segment : set.segments) {
       if (!segment.bulk) continue;
       BAUTA_CHECK(check_stop());
-      BAUTA_TRY(store::Segment renewed, renew_segment(segment));
-      written.push_back(std::move(renewed));
-      imported.insert(segment.block);
+      BAUTA_TRY(written_[segment.block], renew_segment(segment));
     }
     BAUTA_TRY(const uint32_t end, catalogue_.end_of_positions(gallery_));
-    for (uint32_t block = 0; block * kDegree < end; ++block) {
-      if (imported.contains(block)) continue;
-      BAUTA_CHECK(check_stop());
-      BAUTA_TRY(std::optional<store::Segment> segment, lay_out(block, until));
-      if (segment) written.push_back(std::move(*segment));
+    for (uint32_t block = 0; block * kDegree < end; ++block)
+      if (!written_.contains(block)) BAUTA_CHECK(lay_out(block, until));
+    return {};
+  }
+
+  // Writing the segments takes minutes. What has changed since is written again, so that the first
+  // search after the change-over does not wait until all of that is laid out.
+  Status follow_changes(uint64_t& until) {
+    for (int round = 0; round < kMaxRounds; ++round) {
+      BAUTA_TRY(const uint64_t now, catalogue_.generation(gallery_));
+      if (now - until <= kMaxTail) return {};
+      BAUTA_CHECK(renew_originals());
+      BAUTA_TRY(const std::vector<uint32_t> changed, catalogue_.changed_blocks(gallery_, until));
+      for (const uint32_t block : changed) BAUTA_CHECK(lay_out(block, now));
+      until = now;
     }
-    counts_.segments = written.size();
-    return written;
+    return {};
   }
 
   // A block that was made whole is its own original.
   Result<store::Segment> renew_segment(const store::Segment& segment) {
-    const auto opened = open_segment(folder_, gallery_, keys_, segment);
-    if (!opened.ok() && opened.error().code == ErrorCode::corrupt)
-      return make_error(ErrorCode::corrupt, "{}; run 'bauta gallery repair {}' first",
-                        opened.error().message, gallery_.name);
-    if (!opened.ok()) return opened.error();
-    const match::TiledCiphertexts images(match::SharedWords{(*opened)->images(), *opened});
+    BAUTA_TRY(const auto opened, open_sound_segment(folder_, gallery_, keys_, segment));
+    const match::TiledCiphertexts images(match::SharedWords{opened->images(), opened});
     const match::TiledCiphertexts renewed = renewal_.renew(images, &threads_);
     store::SegmentContent content =
         segment_content(gallery_, new_keys_, segment.block, /*bulk=*/true);
-    content.live = (*opened)->content().live;
+    content.live = opened->content().live;
     BAUTA_TRY(const std::vector<store::Holder> held,
               catalogue_.read_block(gallery_, segment.block, INT64_MAX));
     counts_.imported += held.size();
@@ -130,12 +139,13 @@ class Renewer {
   }
 
   // The block of what was live at generation `until`; none if that is nothing.
-  Result<std::optional<store::Segment>> lay_out(uint32_t index, uint64_t until) {
+  Status lay_out(uint32_t index, uint64_t until) {
+    BAUTA_CHECK(check_stop());
+    written_.erase(index);
     BAUTA_TRY(const std::vector<store::Holder> held, catalogue_.read_block(gallery_, index, until));
-    if (held.empty()) return std::optional<store::Segment>();
+    if (held.empty()) return {};
     const match::Parameters& parameters = new_keys_.parameters();
-    match::Block block(parameters,
-                       match::folding_for(parameters, held.back().reference.position % kDegree));
+    match::Block block(parameters, stored_folding(parameters, held));
     for (size_t first = 0; first < held.size(); first += kAddedAtOnce)
       BAUTA_CHECK(
           add(block, std::span(held).subspan(first, std::min(kAddedAtOnce, held.size() - first))));
@@ -143,9 +153,9 @@ class Renewer {
     store::SegmentContent content = segment_content(gallery_, new_keys_, index, /*bulk=*/false);
     content.live = block.live_positions();
     BAUTA_TRY(
-        store::Segment written,
+        written_[index],
         write(index, false, store::make_segment(content, {block.images().words()}, block.sums())));
-    return std::optional(std::move(written));
+    return {};
   }
 
   Status add(match::Block& block, std::span<const store::Holder> held) const {
@@ -178,6 +188,7 @@ class Renewer {
   const match::Renewal& renewal_;
   ThreadPool& threads_;
   const RenewalOptions& options_;
+  std::map<uint32_t, store::Segment> written_;  // by block
   uint64_t done_ = 0;
   RenewalCounts counts_;
 };
