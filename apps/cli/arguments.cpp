@@ -267,6 +267,14 @@ class Parser {
       renew->add_option("gallery", *options, "Name of the gallery")->required();
     }
     {
+      auto [rewrite, options] =
+          add(gallery, "rewrite",
+              "Take what was erased out of imported blocks, with the tenant's key: decrypted, "
+              "zeroed and encrypted anew in locked memory",
+              gallery_rewrite);
+      rewrite->add_option("gallery", *options, "Name of the gallery")->required();
+    }
+    {
       auto [compact, options] =
           add(gallery, "compact",
               "Bring the stored blocks of a gallery up to date now, and remove what was erased",

@@ -226,8 +226,9 @@ Result<Report> gallery_export(const CommonOptions&,
 Result<Report> gallery_restore(const CommonOptions&,
                                const GalleryRestoreOptions&);  // gallery_backup.cpp
 Result<Report> gallery_repair(const CommonOptions&,
-                              const GalleryRepairOptions&);              // gallery_backup.cpp
-Result<Report> gallery_renew(const CommonOptions&, const std::string&);  // gallery_renew.cpp
+                              const GalleryRepairOptions&);                // gallery_backup.cpp
+Result<Report> gallery_renew(const CommonOptions&, const std::string&);    // gallery_renew.cpp
+Result<Report> gallery_rewrite(const CommonOptions&, const std::string&);  // gallery_renew.cpp
 Result<Report> gallery_compact(const CommonOptions&,
                                const std::string& gallery);  // gallery_backup.cpp
 Result<Report> gallery_import(const CommonOptions&,

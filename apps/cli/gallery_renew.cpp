@@ -1,4 +1,5 @@
-// `bauta gallery renew`: a gallery under the active key of its tenant.
+// `bauta gallery renew` and `rewrite`: a gallery under the active key of its tenant, and imported
+// blocks without what was erased in them.
 
 #include <chrono>
 
@@ -46,6 +47,26 @@ Result<Report> gallery_renew(const CommonOptions& common, const std::string& nam
         "nothing of it is left under key {}\n",
         name, to.generation, to.tenant, renewed, seconds, per_second, from.generation);
   return report;
+}
+
+Result<Report> gallery_rewrite(const CommonOptions& common, const std::string& name) {
+  BAUTA_TRY(const std::unique_ptr<Deployment> deployment, Deployment::open(common));
+  v1::GetGalleryRequest request;
+  request.set_gallery(name);
+  BAUTA_TRY(const v1::Gallery gallery, deployment->auth().get_gallery(request));
+  const auto rewrite_block = [&](const match::TiledCiphertexts& images,
+                                 std::span<const uint32_t> coefficients) {
+    return deployment->key().rewrite_block(name, gallery.key_id(), gallery.contract().dimension(),
+                                           images, coefficients);
+  };
+  BAUTA_TRY(const auth::Rewriting done, deployment->auth().rewrite(name, rewrite_block));
+  return Report{{{"gallery", name},
+                 {"references", done.references},
+                 {"rewritten", done.rewritten},
+                 {"dropped", done.dropped}},
+                fmt::format("{}: {} erased references are gone from {} blocks that were rewritten "
+                            "and {} that were dropped\n",
+                            name, done.references, done.rewritten, done.dropped)};
 }
 
 }  // namespace bauta::cli

@@ -271,6 +271,10 @@ class Catalogue {
   // Error: busy when the set is no longer at `version`.
   Status replace_segments(const Gallery& gallery, uint64_t version, uint64_t compacted,
                           std::span<const Segment> put, std::span<const uint32_t> dropped);
+  // Puts another segment in place of a bulk block's, and removes the rows of erased references that
+  // it no longer holds. Error: busy, as replace_segments.
+  Status rewrite_segment(const Gallery& gallery, const SegmentSet& set, const Segment& segment,
+                         std::span<const uint32_t> removed);
   // Blocks of single references with changes after `since`, ascending.
   Result<std::vector<uint32_t>> changed_blocks(const Gallery& gallery, uint64_t since);
   // Live references of one block that are not newer than `until`, by position; without names.

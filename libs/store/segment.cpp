@@ -237,20 +237,34 @@ void SegmentFolder::quarantine(const std::string& name) const {
   fs::rename(path_ / name, path_ / (name + kDamagedSuffix), ignored);
 }
 
-Status SegmentFolder::remove_others(std::span<const Segment> segments, bool keep_damaged) const {
+std::vector<fs::path> SegmentFolder::others(std::span<const Segment> segments,
+                                            bool keep_damaged) const {
   std::set<std::string> kept = {"lock"};
   for (const Segment& segment : segments) kept.insert(segment.file);
-  std::error_code end_of_listing, reason;
+  std::vector<fs::path> found;
+  std::error_code end_of_listing;
   for (fs::directory_iterator entry(path_, end_of_listing), end; !end_of_listing && entry != end;
        entry.increment(end_of_listing)) {
     const std::string name = entry->path().filename();
-    if (kept.contains(name) || (keep_damaged && name.ends_with(kDamagedSuffix))) continue;
-    fs::remove(entry->path(), reason);
+    if (!kept.contains(name) && !(keep_damaged && name.ends_with(kDamagedSuffix)))
+      found.push_back(entry->path());
+  }
+  return found;
+}
+
+Status SegmentFolder::remove_others(std::span<const Segment> segments, bool keep_damaged) const {
+  std::error_code reason;
+  for (const fs::path& path : others(segments, keep_damaged)) {
+    fs::remove(path, reason);
     if (reason)
-      return make_error(ErrorCode::unavailable, "cannot remove {}: {}", entry->path().string(),
+      return make_error(ErrorCode::unavailable, "cannot remove {}: {}", path.string(),
                         reason.message());
   }
   return {};
+}
+
+bool SegmentFolder::has_others(std::span<const Segment> segments) const {
+  return !others(segments, /*keep_damaged=*/true).empty();
 }
 
 }  // namespace bauta::store

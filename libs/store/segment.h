@@ -87,8 +87,13 @@ class SegmentFolder {
   // Removes the files that are not among `names`: what interrupted writes left, what was replaced,
   // and, unless they are to be kept, damaged ones.
   Status remove_others(std::span<const Segment> segments, bool keep_damaged) const;
+  // Whether there are such, but damaged ones.
+  bool has_others(std::span<const Segment> segments) const;
 
  private:
+  std::vector<std::filesystem::path> others(std::span<const Segment> segments,
+                                            bool keep_damaged) const;
+
   std::filesystem::path path_;
 };
 

@@ -13,6 +13,20 @@ Result<std::vector<uint32_t>> read_numbers(Statement rows) {
   }
 }
 
+// Moves the gallery on to its next set of segments. Error: busy when it is no longer at `version`.
+Status advance_version(Connection& connection, const Gallery& gallery, uint64_t version,
+                       uint64_t compacted) {
+  BAUTA_CHECK(read_generation(connection, gallery));
+  BAUTA_CHECK(
+      connection.run("UPDATE gallery SET segments_version = segments_version + 1, compacted = ?3 "
+                     "WHERE id = ?1 AND segments_version = ?2",
+                     {gallery.id, static_cast<int64_t>(version), static_cast<int64_t>(compacted)}));
+  if (connection.changed_rows() == 0)
+    return make_error(ErrorCode::busy, "another process has changed the segments of gallery {}",
+                      gallery.name);
+  return {};
+}
+
 Result<int64_t> read_next_block(Connection& connection, const Gallery& gallery) {
   return connection.query_integer(
       "SELECT coalesce(max(position) / ?2 + 1, 0) FROM reference WHERE gallery = ?1",
@@ -68,18 +82,26 @@ Status Catalogue::replace_segments(const Gallery& gallery, uint64_t version, uin
   std::lock_guard lock(state_->mutex);
   Connection& connection = state_->connection;
   BAUTA_TRY(Transaction transaction, Transaction::begin(connection));
-  BAUTA_CHECK(read_generation(connection, gallery));
-  BAUTA_CHECK(
-      connection.run("UPDATE gallery SET segments_version = segments_version + 1, compacted = ?3 "
-                     "WHERE id = ?1 AND segments_version = ?2",
-                     {gallery.id, static_cast<int64_t>(version), static_cast<int64_t>(compacted)}));
-  if (connection.changed_rows() == 0)
-    return make_error(ErrorCode::busy, "another process has changed the segments of gallery {}",
-                      gallery.name);
+  BAUTA_CHECK(advance_version(connection, gallery, version, compacted));
   for (const uint32_t block : dropped)
     BAUTA_CHECK(connection.run("DELETE FROM segment WHERE gallery = ?1 AND block = ?2",
                                {gallery.id, int64_t{block}}));
   for (const Segment& segment : put) BAUTA_CHECK(put_segment(connection, gallery, segment));
+  return transaction.commit();
+}
+
+Status Catalogue::rewrite_segment(const Gallery& gallery, const SegmentSet& set,
+                                  const Segment& segment, std::span<const uint32_t> removed) {
+  std::lock_guard lock(state_->mutex);
+  Connection& connection = state_->connection;
+  BAUTA_TRY(Transaction transaction, Transaction::begin(connection));
+  BAUTA_CHECK(advance_version(connection, gallery, set.version, set.compacted));
+  for (const uint32_t position : removed)
+    BAUTA_CHECK(
+        connection.run("DELETE FROM reference WHERE gallery = ?1 AND position = ?2 AND "
+                       "state = 2 AND bulk = 1",
+                       {gallery.id, int64_t{position}}));
+  BAUTA_CHECK(put_segment(connection, gallery, segment));
   return transaction.commit();
 }
 
@@ -150,11 +172,11 @@ Result<bool> Catalogue::erasures_wait(const Gallery& gallery) {
   std::lock_guard lock(state_->reading_mutex);
   BAUTA_TRY(const int64_t waiting,
             state_->reading.query_integer("SELECT EXISTS (SELECT 1 FROM reference WHERE "
-                                             "gallery = ?1 AND state = 2 AND bulk = 0) "
-                                             "OR EXISTS (SELECT 1 FROM renewal w JOIN gallery g "
-                                             "ON g.id = w.gallery WHERE w.gallery = ?1 AND "
-                                             "g.renewing_to IS NULL)",
-                                             {gallery.id}));
+                                          "gallery = ?1 AND state = 2 AND bulk = 0) "
+                                          "OR EXISTS (SELECT 1 FROM renewal w JOIN gallery g "
+                                          "ON g.id = w.gallery WHERE w.gallery = ?1 AND "
+                                          "g.renewing_to IS NULL)",
+                                          {gallery.id}));
   return waiting != 0;
 }
 
@@ -162,8 +184,8 @@ Result<uint32_t> Catalogue::end_of_positions(const Gallery& gallery) {
   std::lock_guard lock(state_->reading_mutex);
   BAUTA_TRY(const int64_t end,
             state_->reading.query_integer("SELECT coalesce(max(position) + 1, 0) FROM reference "
-                                             "WHERE gallery = ?1 AND bulk = 0",
-                                             {gallery.id}));
+                                          "WHERE gallery = ?1 AND bulk = 0",
+                                          {gallery.id}));
   return static_cast<uint32_t>(std::clamp<int64_t>(end, 0, kMaxPositions));
 }
 

@@ -447,8 +447,10 @@ void AuthServer::find_due_galleries() {
   if (!galleries.ok()) return;
   for (const store::Gallery& gallery : *galleries) {
     const auto erasures_wait = catalogue_.erasures_wait(gallery);
+    const auto set = catalogue_.segments(gallery);
     if (gallery.generation - gallery.compacted >= kCompactAfterChanges ||
-        (erasures_wait.ok() && *erasures_wait))
+        (erasures_wait.ok() && *erasures_wait) ||
+        (set.ok() && store::SegmentFolder(directory_, gallery.id).has_others(set->segments)))
       due_.insert(gallery.name);
   }
 }
@@ -483,6 +485,14 @@ Result<Compaction> AuthServer::compact_with(const std::string& name,
     BAUTA_TRY(const bool more, catalogue_.remove_former(gallery.row));
     if (!more) break;
   }
+  BAUTA_CHECK(catalogue_.finish_erasures());
+  return done;
+}
+
+Result<Rewriting> AuthServer::rewrite(const std::string& name, const RewriteBlock& rewrite_block) {
+  BAUTA_TRY(const Loaded gallery, find(name));
+  BAUTA_TRY(const Rewriting done,
+            auth::rewrite(catalogue_, directory_, gallery.row, *gallery.keys, rewrite_block));
   BAUTA_CHECK(catalogue_.finish_erasures());
   return done;
 }

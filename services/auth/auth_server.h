@@ -16,6 +16,7 @@
 #include "services/auth/image_mode.h"
 #include "services/auth/loaded_gallery.h"
 #include "services/auth/renewal.h"
+#include "services/auth/rewriting.h"
 #include "services/services.h"
 #include "store/backup.h"
 
@@ -100,6 +101,9 @@ class AuthServer final : public AuthService {
   // Makes damaged segments anew: from the originals, and those of bulk blocks from the backup, if
   // there is one. What is lost still is named in the answer.
   Result<Compaction> repair(const std::string& gallery, const std::filesystem::path& backup);
+
+  // Takes what was erased out of imported blocks (services/auth/rewriting.h). Errors: its.
+  Result<Rewriting> rewrite(const std::string& gallery, const RewriteBlock& rewrite_block);
 
   // References in damaged segments of the galleries in use, as of their last search.
   uint64_t not_compared();

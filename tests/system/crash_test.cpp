@@ -1,7 +1,7 @@
 // kill -9 at random moments while people are enrolled, singly and in blocks, erased, and the
-// gallery is compacted and renewed to further keys: what was acknowledged is there afterwards, who
-// was erased is not, and the gallery opens. The environment variable BAUTA_CRASH_ROUNDS sets the
-// number of kills (tests/system/crash_rounds).
+// gallery is compacted, rewritten and renewed to further keys: what was acknowledged is there
+// afterwards, who was erased is not, and the gallery opens. The environment variable
+// BAUTA_CRASH_ROUNDS sets the number of kills (tests/system/crash_rounds).
 
 #include <csignal>
 #include <cstdlib>
@@ -71,7 +71,9 @@ class CrashRounds : public SystemTest {
         renew(parties.rotate());
       } else if (choice == 2) {
         must(parties.auth->compact("gallery"));
-      } else if (choice < 7 && !present.empty()) {
+      } else if (choice == 3) {
+        must(rewrite(parties, "gallery"));
+      } else if (choice < 8 && !present.empty()) {
         const size_t at = random() % present.size();
         const unsigned leaving = present[at];
         present.erase(present.begin() + static_cast<long>(at));
@@ -158,6 +160,7 @@ TEST_F(CrashRounds, NothingAcknowledgedIsLostAndNothingErasedReturns) {
   // Whatever was interrupted, another attempt brings it to its end.
   const auto renewed = parties.auth->renew("gallery", parties.tenant_key());
   ASSERT_TRUE(renewed.ok()) << renewed.error().message;
+  ASSERT_TRUE(rewrite(parties, "gallery").ok());
   const auto edge = parties.make_edge_of_gallery("gallery");
   for (unsigned person = 0; person < next_; ++person) check(*edge, person);
   auto catalogue = store::Catalogue::open(directory_ / "auth/catalogue.sqlite");

@@ -173,6 +173,18 @@ inline Status import_people(Parties& parties, edge::Edge& edge, const std::strin
   return parties.auth->enrol_block(request);
 }
 
+// As `bauta gallery rewrite` does.
+inline Result<auth::Rewriting> rewrite(Parties& parties, const std::string& gallery) {
+  v1::GetGalleryRequest request;
+  request.set_gallery(gallery);
+  BAUTA_TRY(const v1::Gallery row, parties.auth->get_gallery(request));
+  return parties.auth->rewrite(
+      gallery, [&](const match::TiledCiphertexts& images, std::span<const uint32_t> coefficients) {
+        return parties.key->rewrite_block(gallery, row.key_id(), row.contract().dimension(), images,
+                                          coefficients);
+      });
+}
+
 class SystemTest : public testing::Test {
  protected:
   void SetUp() override {

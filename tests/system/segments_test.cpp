@@ -3,6 +3,7 @@
 #include <fstream>
 
 #include "base/file.h"
+#include "secret/encryption.h"
 #include "services/auth/compaction.h"
 #include "tests/system/parties.h"
 
@@ -61,6 +62,34 @@ class SegmentsTest : public SystemTest {
             return true;
     }
     return false;
+  }
+  // The reference at a coefficient of an imported block, as who has the key can read it.
+  std::vector<double> decrypt(const fs::path& file, size_t coefficient) const {
+    const match::Parameters parameters = *match::Parameters::create(kTestDimension);
+    const keys::KeyId id = *key::parse_key_id(parties_->tenant_key());
+    const auto key = secret::SecretKey::expand(
+        parameters.ring(), *parties_->key->store().derive(id, key::kTenantPurpose),
+        key::kTenantPurpose);
+    const auto segment = *store::MappedSegment::open(file);
+    const match::TiledCiphertexts images(match::SharedWords{segment->images(), segment});
+    const ring::Basis basis = parameters.ring().ciphertext_moduli();
+    const double q0 = basis.modulus(0).value();
+    std::vector<double> reference(kTestDimension);
+    for (size_t u = 0; u < images.count(); ++u) {
+      auto c0 = ring::EvaluationPolynomial::uninitialised(basis), c1 = c0.clone();
+      images.get(u, c0, c1);
+      const auto message = secret::decrypt(
+          *key, {to_coefficient(std::move(c0)), to_coefficient(std::move(c1)), 1, key->id()});
+      for (size_t t = 0; t < reference.size(); ++t) {
+        const size_t at = coefficient + t * parameters.stride() * (2 * u + 1);
+        const double residue = message->limb(0)[at % match::kDegree];
+        const double value = residue > q0 / 2 ? residue - q0 : residue;
+        reference[t] += at / match::kDegree % 2 == 0 ? value : -value;
+      }
+    }
+    for (double& entry : reference)
+      entry /= static_cast<double>(images.count()) * parameters.reference_scale();
+    return reference;
   }
   fs::path folder() const { return directory_ / "auth/segments/1"; }
   std::map<std::string, Bytes> segment_files() const {
@@ -195,6 +224,83 @@ TEST_F(SegmentsTest, ADeletedGalleryLeavesNoFiles) {
   request.set_gallery("gallery");
   ASSERT_TRUE(parties_->auth->delete_gallery(request).ok());
   EXPECT_FALSE(fs::exists(folder()));
+}
+
+// The largest difference between two templates.
+double difference(const std::vector<double>& found, const face::Embedding& expected) {
+  double largest = 0;
+  for (size_t t = 0; t < found.size(); ++t)
+    largest = std::max(largest, std::abs(found[t] - double{expected[t]}));
+  return largest;
+}
+
+TEST_F(SegmentsTest, RewritingTakesWhoWasErasedOutOfAnImportedBlock) {
+  ASSERT_TRUE(import_people(*parties_, *edge_, "gallery", 0, 130).ok());
+  enroll_people(200, 203);
+  compact();
+  const std::string before = stats().blocks() == 2 ? segment_files().begin()->first : "";
+  const Bytes bytes = *read_file(folder() / before, size_t{1} << 30);
+  EXPECT_LT(difference(decrypt(folder() / before, 67), make_embedding(67)), 1e-5);
+  const std::vector<unsigned> erased = {3, 67, 129};  // two of these share their coefficients
+  for (const unsigned person : erased) erase(person);
+  compact();
+  EXPECT_LT(difference(decrypt(folder() / before, 67), make_embedding(67)), 1e-5);  // still there
+
+  const auto done = rewrite(*parties_, "gallery");
+  ASSERT_TRUE(done.ok()) << done.error().message;
+  EXPECT_EQ(done->references, 3u);
+  EXPECT_EQ(done->rewritten, 1u);
+  const std::string after = segment_files().begin()->first;
+  EXPECT_NE(after, before);
+  for (const unsigned person : erased)
+    EXPECT_LT(difference(decrypt(folder() / after, person), face::Embedding(kTestDimension)), 1e-7);
+  for (const unsigned person : {0u, 66u, 68u, 128u})
+    EXPECT_LT(difference(decrypt(folder() / after, person), make_embedding(person)), 1e-5);
+  EXPECT_FALSE(is_in_a_file({Bytes(bytes.begin() + 4096, bytes.end())}));
+
+  const auto check = [&] {
+    for (unsigned person = 0; person < 130; person += 5)
+      EXPECT_EQ(identify(person), subject_name(person));
+    EXPECT_EQ(identify(201), subject_name(201));
+    for (const unsigned person : erased) EXPECT_EQ(identify(person), "");
+  };
+  check();
+  restart();
+  check();
+  // Nothing is left to do, and single enrolments keep out of the block.
+  EXPECT_EQ(rewrite(*parties_, "gallery")->references, 0u);
+  EXPECT_EQ(segment_files().begin()->first, after);
+  enroll_people(210, 212);
+  check();
+  EXPECT_EQ(identify(211), subject_name(211));
+  const Status checked = store::Catalogue::open(directory_ / "auth/catalogue.sqlite")->check();
+  EXPECT_TRUE(checked.ok()) << checked.error().message;
+  // Who is left goes too, and the block with them.
+  for (unsigned person = 0; person < 130; ++person)
+    if (std::ranges::find(erased, person) == erased.end()) erase(person);
+  EXPECT_EQ(rewrite(*parties_, "gallery")->dropped, 1u);
+  EXPECT_EQ(stats().blocks(), 1u);
+  EXPECT_EQ(identify(5), "");
+  EXPECT_EQ(identify(201), subject_name(201));
+}
+
+TEST_F(SegmentsTest, ADamagedBlockIsNotRewritten) {
+  ASSERT_TRUE(import_people(*parties_, *edge_, "gallery", 0, 4).ok());
+  erase(2);
+  fs::resize_file(folder() / segment_files().begin()->first, 5000);
+  const auto done = rewrite(*parties_, "gallery");
+  ASSERT_FALSE(done.ok());
+  EXPECT_EQ(done.error().code, ErrorCode::corrupt);
+  EXPECT_NE(done.error().message.find("gallery repair"), std::string::npos);
+}
+
+// What an interruption between the change and the end leaves.
+TEST_F(SegmentsTest, AFileThatNoRowNamesIsGoneAfterAStart) {
+  ASSERT_TRUE(import_people(*parties_, *edge_, "gallery", 0, 4).ok());
+  std::ofstream(folder() / "0000-left.segment") << "what was erased";
+  restart();
+  restart();  // waits for what is due
+  EXPECT_EQ(segment_files().size(), 1u);
 }
 
 }  // namespace
