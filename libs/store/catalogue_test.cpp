@@ -3,6 +3,7 @@
 #include <map>
 #include <thread>
 
+#include "store/schema.h"
 #include "store/test_support.h"
 
 namespace bauta::store {
@@ -353,6 +354,25 @@ TEST_F(CatalogueTest, SeveralThreadsMayUseOneCatalogue) {
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(catalogue.stats(gallery)->references, 60u);
   EXPECT_TRUE(catalogue.check().ok());
+}
+
+TEST_F(CatalogueTest, ReadsDoNotWaitForAWriteThatWaits) {
+  Catalogue catalogue = open({.busy_timeout_ms = 60'000});
+  const Gallery gallery = *catalogue.create_gallery(new_gallery());
+  Connection other = *Connection::open(path(), 0);
+  std::thread writer;
+  {
+    const Transaction held = *Transaction::begin(other);
+    writer = std::thread([&] {
+      EXPECT_TRUE(catalogue.enrol(gallery, "anna", std::vector<Bytes>{original_bytes(1)}).ok());
+    });
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));  // until it waits
+    for (int i = 0; i < 100; ++i) ASSERT_EQ(catalogue.find_gallery("doors")->generation, 0u);
+    EXPECT_EQ(catalogue.find_subject(gallery, "anna").error().code, ErrorCode::not_found);
+  }
+  writer.join();
+  EXPECT_EQ(catalogue.find_gallery("doors")->generation, 1u);
+  EXPECT_TRUE(catalogue.find_subject(gallery, "anna").ok());
 }
 
 }  // namespace

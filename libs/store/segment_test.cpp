@@ -196,6 +196,30 @@ TEST_F(SegmentRowsTest, APositionIsFreeOnceNoSegmentHoldsIt) {
   EXPECT_EQ(catalogue_.read_block(gallery_, 0, 5)->size(), 3u);
 }
 
+TEST_F(SegmentRowsTest, ARewrittenBlockLosesTheRowsOfWhatWasErased) {
+  const std::vector<std::string> subjects = {"b0", "b1", "b2"};
+  ASSERT_TRUE(
+      catalogue_.enrol_block(gallery_, {0, true, "before", 5}, subjects, IfEnrolled::refuse).ok());
+  ASSERT_EQ(*catalogue_.retire_subject(gallery_, "b1"), 1u);
+  const SegmentSet set = *catalogue_.segments(gallery_);
+  ASSERT_EQ(*catalogue_.retire_subject(gallery_, "b2"), 1u);  // too late for this time
+  const std::vector<uint32_t> removed = {0, 1};               // b0 is live and stays
+  ASSERT_TRUE(catalogue_.rewrite_segment(gallery_, set, {0, true, "after", 6}, removed).ok());
+  EXPECT_EQ(catalogue_.rewrite_segment(gallery_, set, {0, true, "again", 7}, {}).error().code,
+            ErrorCode::busy);
+  const SegmentSet now = *catalogue_.segments(gallery_);
+  ASSERT_EQ(now.segments.size(), 1u);
+  EXPECT_EQ(now.segments[0].file, "after");
+  EXPECT_TRUE(now.segments[0].bulk);
+  EXPECT_EQ(now.version, set.version + 1);
+  EXPECT_EQ(now.compacted, set.compacted);
+  EXPECT_EQ(*catalogue_.retired_in_bulk(gallery_), std::vector<uint32_t>{2});
+  EXPECT_EQ(catalogue_.find_subject(gallery_, "b0")->references[0].position, 0u);
+  enrol("anna", 1);  // not at the position that is gone
+  EXPECT_EQ(catalogue_.find_subject(gallery_, "anna")->references[0].position, kBlockPositions);
+  EXPECT_TRUE(catalogue_.check().ok());
+}
+
 TEST_F(SegmentRowsTest, ABulkBlockIsEnrolledWholeAndItsPositionsAreNeverUsedAgain) {
   enrol("anna", 1);
   ASSERT_EQ(*catalogue_.next_block(gallery_), 1u);
