@@ -109,7 +109,7 @@ install_browser() {
   if command -v node npm chromium >/dev/null; then list=(); fi
   ((${#list[@]} == 0)) || install_packages "${list[@]}"
   (cd tests/browser && npm ci --ignore-scripts --no-audit --no-fund) >>"$log" 2>&1 9>&- </dev/null ||
-    fail "npm could not install playwright-core; its last words are in $log."
+    fail "npm could not install playwright-core; its last words are in $log. Behind a proxy with a certificate of its own, set NODE_EXTRA_CA_CERTS."
 }
 
 explain_apt() {

@@ -73,6 +73,17 @@ class CollectionService {
   virtual Result<v1::GalleryBackup> export_gallery(const v1::ExportGalleryRequest& request) = 0;
 };
 
+// What the linkage server may see of a key service. Thread-safe.
+class OversightService {
+ public:
+  virtual ~OversightService() = default;
+  // Every key that the tenant ever had.
+  virtual Result<v1::ListKeysReply> list_keys(const v1::ListKeysRequest& request) = 0;
+  // Error corrupt: the decision log was changed, cut or damaged.
+  virtual Result<v1::CheckDecisionsReply> check_decisions(
+      const v1::CheckDecisionsRequest& request) = 0;
+};
+
 // What the linkage server keeps at the storage server. Thread-safe; a change that is answered is
 // durable.
 class StorageService {

@@ -13,8 +13,10 @@
 #include "keys/key_store.h"
 #include "services/key/edge_keys.h"
 #include "services/key/key_server.h"
+#include "services/key/oversight.h"
 #include "services/linkage/site.h"
 #include "services/rest/https_server.h"
+#include "services/rest/json.h"
 #include "services/rest/rest_api.h"
 #include "services/run/deployment_files.h"
 #include "services/run/observer.h"
@@ -53,11 +55,12 @@ Status serve_key(const run::Config& config) {
   BAUTA_CHECK(give_first_keys(*key, config.key.tenants));
   BAUTA_TRY(const std::unique_ptr<key::EdgeKeyServer> edge_keys,
             key::EdgeKeyServer::open(key->store(), config.data / "key" / "delivered"));
+  key::Oversight oversight(key->store(), config.data / "key");
   BAUTA_TRY(const std::unique_ptr<run::Observer> observer,
             run::Observer::create("key", config.log, config.key.metrics_listen));
   BAUTA_TRY(const std::unique_ptr<transport::Server> server,
             transport::Server::serve_key({config.key.listen, config.key.tls}, *key, *edge_keys,
-                                         observer->of_calls()));
+                                         observer->of_calls(), &oversight));
   run::announce_ready(fmt::format("the key service on port {}", server->port()));
   run::wait_for_stop();
   server->drain(config.drain_timeout_ms);
@@ -120,9 +123,12 @@ Status serve_edge(const run::Config& config) {
   BAUTA_TRY(const std::unique_ptr<run::Observer> observer,
             run::Observer::create("edge", config.log, edge.metrics_listen));
   BAUTA_TRY(const std::unique_ptr<rest::Webhook> webhook, start_webhook(edge, *observer));
-  std::function<void(const rest::Decided&)> on_decision;
-  if (webhook != nullptr)
-    on_decision = [&](const rest::Decided& decided) { webhook->send(decided); };
+  const auto on_decision = [&](const rest::Decided& decided) {
+    const rest::Json timings = rest::to_json(decided.timings);
+    for (const auto& [part, milliseconds] : timings.items())
+      observer->record_part(part, milliseconds.get<double>() / 1000);
+    if (webhook != nullptr) webhook->send(decided);
+  };
   rest::RestApi api(*desk, std::move(callers), {static_cast<size_t>(edge.max_images)}, on_decision);
   BAUTA_TRY(const std::unique_ptr<rest::HttpsServer> server,
             rest::HttpsServer::start(https, api, observe_requests(*observer)));
@@ -152,6 +158,7 @@ struct EngineConnections {
   std::unique_ptr<AuthService> auth;
   std::unique_ptr<EdgeKeyService> edge_keys;
   std::unique_ptr<CollectionService> collection;
+  std::unique_ptr<OversightService> oversight;
 };
 
 Result<EngineConnections> connect(const run::LinkedEngine& engine) {
@@ -163,6 +170,7 @@ Result<EngineConnections> connect(const run::LinkedEngine& engine) {
   BAUTA_TRY(connections.collection, transport::connect_collection(to));
   to.address = engine.key_service;
   BAUTA_TRY(connections.edge_keys, transport::connect_edge_keys(to));
+  BAUTA_TRY(connections.oversight, transport::connect_oversight(to));
   return connections;
 }
 
@@ -170,7 +178,7 @@ linkage::EngineOptions engine_options(const run::Config& config, const run::Link
   rest::DeskOptions desk{std::string(transport::kLinkageName), engine.tenant, engine.engine,
                          config.linkage.detector,
                          config.data / "linkage" / "engines" / engine.name};
-  return {engine.name, engine.title, engine.purposes, std::move(desk)};
+  return {engine.name, engine.title, engine.purposes, std::move(desk), engine.edge_metrics};
 }
 
 Result<std::unique_ptr<keys::KeyStore>> open_package_keys(const run::Config& config) {
@@ -195,16 +203,19 @@ Status serve_linkage(const run::Config& config) {
   for (const run::LinkedEngine& engine : linkage.engines) {
     BAUTA_TRY(EngineConnections connected, connect(engine));
     BAUTA_TRY(std::unique_ptr<linkage::Engine> opened,
-              linkage::Engine::open(
-                  engine_options(config, engine),
-                  {connected.auth.get(), connected.edge_keys.get(), connected.collection.get()}));
+              linkage::Engine::open(engine_options(config, engine),
+                                    {connected.auth.get(), connected.edge_keys.get(),
+                                     connected.collection.get(), connected.oversight.get()}));
     connections.push_back(std::move(connected));
     engines.push_back(std::move(opened));
   }
   BAUTA_TRY(std::unique_ptr<keys::KeyStore> package_keys, open_package_keys(config));
   BAUTA_TRY(const std::unique_ptr<linkage::LinkageServer> server,
             linkage::LinkageServer::open(
-                {config.data / "linkage", linkage.detector, linkage.collect_interval_ms},
+                {config.data / "linkage",
+                 linkage.detector,
+                 linkage.collect_interval_ms,
+                 {linkage.backup_interval_s * 1000, static_cast<size_t>(linkage.backups_kept)}},
                 std::move(package_keys), *storage, std::move(engines)));
   linkage::SiteOptions site_options{linkage.public_url, {}};
   BAUTA_TRY(const Bytes operator_key, from_hex(linkage.operator_key_sha256));

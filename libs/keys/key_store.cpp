@@ -104,6 +104,24 @@ KeyState KeyRecord::state() const {
   return activated_at_s != 0 ? KeyState::active : KeyState::created;
 }
 
+int64_t KeyRecord::in_state_since_s() const {
+  switch (state()) {
+    case KeyState::created:
+      return created_at_s;
+    case KeyState::active:
+      return activated_at_s;
+    case KeyState::deactivated:
+      return deactivated_at_s;
+    case KeyState::suspended:
+      return suspended_at_s;
+    case KeyState::destroying:
+      return destruction_ordered_at_s;
+    case KeyState::destroyed:
+      return destroyed_at_s;
+  }
+  return 0;
+}
+
 Result<std::shared_ptr<const KeyFile>> KeyStore::read() {
   const fs::path path = directory_ / "keys.json";
   struct stat status {};

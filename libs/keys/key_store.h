@@ -49,6 +49,8 @@ struct KeyRecord {
   std::vector<std::string> copies;  // the directories that hold a wrapped copy of it
 
   KeyState state() const;
+  // When it came into that state.
+  int64_t in_state_since_s() const;
 };
 
 // What the key service signs with, e.g. the head of the audit log.

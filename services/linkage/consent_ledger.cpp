@@ -180,6 +180,16 @@ uint64_t ConsentLedger::records() const {
   return records_;
 }
 
+Status ConsentLedger::verify() const {
+  BAUTA_TRY(const std::vector<keys::SigningKey> signing_keys, store_.signing_keys());
+  std::lock_guard lock(mutex_);
+  BAUTA_TRY(const LedgerVerification verified, verify_ledger(path_, signing_keys));
+  if (verified.records == records_ && verified.head == head_) return {};
+  return make_error(ErrorCode::corrupt,
+                    "{} ends with record {}, not {}: it was cut; compare with a backup",
+                    path_.string(), verified.records, records_);
+}
+
 Result<std::vector<Receipt>> ConsentLedger::find(const std::string& person) const {
   std::vector<Receipt> found;
   const auto visit = [&](const Receipt& receipt) {

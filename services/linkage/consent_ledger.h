@@ -44,6 +44,9 @@ class ConsentLedger {
   // Durable when this returns.
   Result<Receipt> append(const Consent& consent);
   uint64_t records() const;
+  // Recomputes the file's chain and signatures. Error corrupt: they do not fit, or it does not end
+  // with what was appended last. Nothing is appended meanwhile.
+  Status verify() const;
   // Of one person, oldest first.
   Result<std::vector<Receipt>> find(const std::string& person) const;
 

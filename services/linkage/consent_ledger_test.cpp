@@ -84,6 +84,23 @@ TEST_F(ConsentLedgerTest, ARemovedRecordIsFound) {
   EXPECT_FALSE(ConsentLedger::open(file(), *store_).ok());
 }
 
+TEST_F(ConsentLedgerTest, ACutEndIsFoundByWhoAppendedIt) {
+  const auto ledger = open();
+  ASSERT_TRUE(ledger->verify().ok());
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(ledger->append({"opted_in", "p", "e", "door", ""}).ok());
+    ASSERT_TRUE(ledger->verify().ok());
+  }
+  const auto whole_bytes = fs::file_size(file());
+  fs::resize_file(file(), whole_bytes / 2);  // two records of one size
+  EXPECT_TRUE(verify().ok());
+  EXPECT_EQ(ledger->verify().error().code, ErrorCode::corrupt);
+  fs::resize_file(file(), 0);
+  EXPECT_EQ(ledger->verify().error().code, ErrorCode::corrupt);
+  fs::remove(file());
+  EXPECT_FALSE(ledger->verify().ok());
+}
+
 TEST_F(ConsentLedgerTest, AnInterruptedAppendIsRemoved) {
   ASSERT_TRUE(open()->append({"opted_in", "p", "e", "door", ""}).ok());
   const Bytes whole = content();

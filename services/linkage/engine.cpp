@@ -69,6 +69,16 @@ Status Engine::erase(const std::string& purpose, const std::string& subject) {
   return {};
 }
 
+Result<v1::ListKeysReply> Engine::list_keys() {
+  v1::ListKeysRequest request;
+  request.set_tenant(options_.desk.tenant);
+  return services_.oversight->list_keys(request);
+}
+
+Result<v1::CheckDecisionsReply> Engine::check_decisions() {
+  return services_.oversight->check_decisions({});
+}
+
 Result<std::vector<v1::Gallery>> Engine::galleries() {
   BAUTA_TRY(const v1::ListGalleriesReply reply, services_.auth->list_galleries({}));
   std::vector<v1::Gallery> galleries;

@@ -9,6 +9,7 @@
 
 #include "base/secret.h"
 #include "face/engine.h"
+#include "services/linkage/response_times.h"
 #include "services/rest/desk.h"
 #include "services/services.h"
 
@@ -19,6 +20,7 @@ struct EngineOptions {
   std::string title;                  // for persons
   std::vector<std::string> purposes;  // each a gallery of that name
   rest::DeskOptions desk;
+  std::string edge_metrics;  // HOST:PORT of the metrics of the edge there; empty: none
 };
 
 // The interfaces must outlive the engine.
@@ -26,6 +28,7 @@ struct EngineServices {
   AuthService* auth = nullptr;
   EdgeKeyService* edge_keys = nullptr;
   CollectionService* collection = nullptr;
+  OversightService* oversight = nullptr;
 };
 
 class Engine {
@@ -35,6 +38,7 @@ class Engine {
   const EngineOptions& options() const { return options_; }
   bool has_purpose(const std::string& purpose) const;
   CollectionService& collection() { return *services_.collection; }
+  ResponseTimes& response_times() { return response_times_; }
 
   // Makes the purpose's gallery if it is missing, and has this edge's own key for it delivered.
   // Errors: those of the engine.
@@ -50,15 +54,20 @@ class Engine {
   // Fine when the subject is not enrolled.
   Status erase(const std::string& purpose, const std::string& subject);
 
+  // The keys of this tenant, and whether the decision log is whole; errors as OversightService.
+  Result<v1::ListKeysReply> list_keys();
+  Result<v1::CheckDecisionsReply> check_decisions();
+
   // What it has by now; error unavailable when it does not answer.
   Result<std::vector<v1::Gallery>> galleries();
 
  private:
   Engine(EngineOptions options, EngineServices services)
-      : options_(std::move(options)), services_(services) {}
+      : options_(std::move(options)), services_(services), response_times_(options_.edge_metrics) {}
 
   const EngineOptions options_;
   const EngineServices services_;
+  ResponseTimes response_times_;
   std::unique_ptr<face::Engine> features_;
   std::unique_ptr<face::Detector> detector_;
   std::unique_ptr<rest::Desk> desk_;

@@ -24,9 +24,11 @@ std::string context_of(const std::string& person) {
   return "package " + person;
 }
 
-// Under which the storage server keeps the backups of a gallery.
-std::string backup_name(const std::string& engine, const std::string& gallery) {
-  return engine + "." + gallery;
+// Says the error on stderr unless it was the last one too.
+void say_once(const Status& done, std::string& last, const std::string& what) {
+  const std::string error = done.ok() ? "" : done.error().message;
+  if (error != last && !error.empty()) fmt::print(stderr, "bauta: {}: {}\n", what, error);
+  last = error;
 }
 
 struct WipedAtEnd {
@@ -74,16 +76,45 @@ Result<std::unique_ptr<LinkageServer>> LinkageServer::open(
   BAUTA_TRY(server->detector_, face::make_detector(server->options_.detector));
   BAUTA_CHECK(server->undo_interrupted_registrations());
   for (const std::unique_ptr<Engine>& engine : server->engines_) {
-    server->threads_.emplace_back(
-        [raw = server.get(), &engine = *engine](const std::stop_token& stop) {
-          raw->run_jobs(stop, engine);
-        });
-    server->threads_.emplace_back(
-        [raw = server.get(), &engine = *engine](const std::stop_token& stop) {
-          raw->run_collection(stop, engine);
-        });
+    const auto galleries = [&engine = *engine]() -> Result<std::vector<std::string>> {
+      BAUTA_TRY(const std::vector<v1::Gallery> found, engine.galleries());
+      std::vector<std::string> names;
+      for (const v1::Gallery& gallery : found) names.push_back(gallery.gallery());
+      return names;
+    };
+    server->backups_[engine->options().name] = std::make_unique<Backups>(
+        engine->options().name, galleries, engine->collection(), storage, server->options_.backups);
   }
+  for (const std::unique_ptr<Engine>& engine : server->engines_) server->start(*engine);
   return server;
+}
+
+void LinkageServer::start(Engine& engine) {
+  const std::string& name = engine.options().name;
+  const std::chrono::milliseconds interval(options_.collect_interval_ms);
+  threads_.emplace_back([this, &engine](const std::stop_token& stop) { run_jobs(stop, engine); });
+  repeat(interval, [this, &engine, last = std::string()]() mutable {
+    say_once(collect_log(engine), last,
+             "cannot collect the log of engine " + engine.options().name);
+  });
+  repeat(kRetryAfter, [backups = backups_.at(name).get()] { backups->back_up_if_due(now_ms()); });
+  if (engine.response_times().measured())
+    repeat(interval, [&engine, last = std::string()]() mutable {
+      say_once(engine.response_times().sample(), last,
+               "cannot read the response times of engine " + engine.options().name);
+    });
+}
+
+void LinkageServer::repeat(std::chrono::milliseconds pause, std::function<void()> work) {
+  threads_.emplace_back([pause, work = std::move(work)](const std::stop_token& stop) {
+    std::condition_variable_any never;
+    std::mutex mutex;
+    while (!stop.stop_requested()) {
+      work();
+      std::unique_lock lock(mutex);
+      never.wait_for(lock, stop, pause, [] { return false; });
+    }
+  });
 }
 
 LinkageServer::~LinkageServer() {
@@ -299,7 +330,7 @@ Result<Receipt> LinkageServer::erase(Engine& engine, Link link) {
     BAUTA_CHECK(registry_->set_link(link));
     return make_error(ErrorCode::busy, "the erasure at {} is still under way", link.engine);
   }
-  BAUTA_CHECK(replace_backups(engine, link.purpose));
+  BAUTA_CHECK(backups_.at(link.engine)->replace(link.purpose));
   BAUTA_TRY(Receipt receipt,
             ledger_->append({"opted_out", link.person, link.engine, link.purpose, ""}));
   BAUTA_CHECK(registry_->remove_link(link));
@@ -382,76 +413,9 @@ Status LinkageServer::collect_log(Engine& engine) {
   }
 }
 
-void LinkageServer::run_collection(const std::stop_token& stop, Engine& engine) {
-  std::string last_error;
-  std::condition_variable_any never;
-  std::mutex mutex;
-  while (!stop.stop_requested()) {
-    const Status collected = collect_log(engine);
-    const std::string error = collected.ok() ? "" : collected.error().message;
-    if (error != last_error && !error.empty())
-      fmt::print(stderr, "bauta: cannot collect the log of engine {}: {}\n", engine.options().name,
-                 error);
-    last_error = error;
-    std::unique_lock lock(mutex);
-    never.wait_for(lock, stop, std::chrono::milliseconds(options_.collect_interval_ms),
-                   [] { return false; });
-  }
-}
-
-Result<std::map<std::string, std::string>> LinkageServer::back_up(const std::string& name) {
-  BAUTA_TRY(Engine* const engine, find_engine(name));
-  BAUTA_TRY(const std::vector<v1::Gallery> galleries, engine->galleries());
-  std::map<std::string, std::string> ids;
-  std::lock_guard lock(backup_mutex_);
-  for (const v1::Gallery& gallery : galleries) {
-    BAUTA_TRY(ids[gallery.gallery()], store_backup(*engine, gallery.gallery()));
-  }
-  return ids;
-}
-
-Result<std::string> LinkageServer::store_backup(Engine& engine, const std::string& gallery) {
-  v1::ExportGalleryRequest request;
-  request.set_gallery(gallery);
-  BAUTA_TRY(v1::GalleryBackup backup, engine.collection().export_gallery(request));
-  v1::PutBackupRequest put;
-  put.set_engine(backup_name(engine.options().name, gallery));
-  put.set_file(std::move(*backup.mutable_file()));
-  BAUTA_TRY(const v1::PutBackupReply reply, storage_.put_backup(put));
-  return reply.id();
-}
-
-Status LinkageServer::replace_backups(Engine& engine, const std::string& gallery) {
-  const std::string name = engine.options().name;
-  std::lock_guard lock(backup_mutex_);
-  BAUTA_TRY(const v1::ListBackupsReply old, list_backups(name, gallery));
-  if (old.backups().empty()) return {};
-  BAUTA_CHECK(store_backup(engine, gallery));
-  for (const v1::StoredBackup& stored : old.backups()) {
-    v1::DeleteBackupRequest removal;
-    removal.set_engine(backup_name(name, gallery));
-    removal.set_id(stored.id());
-    const auto removed = storage_.delete_backup(removal);
-    if (!removed.ok() && removed.error().code != ErrorCode::not_found) return removed.error();
-  }
-  return {};
-}
-
-Result<v1::ListBackupsReply> LinkageServer::list_backups(const std::string& engine,
-                                                         const std::string& gallery) {
+Result<Backups*> LinkageServer::find_backups(const std::string& engine) {
   BAUTA_CHECK(find_engine(engine));
-  v1::ListBackupsRequest request;
-  request.set_engine(backup_name(engine, gallery));
-  return storage_.list_backups(request);
-}
-
-Result<v1::GalleryBackup> LinkageServer::read_backup(const std::string& engine,
-                                                     const std::string& gallery,
-                                                     const std::string& id) {
-  v1::GetBackupRequest request;
-  request.set_engine(backup_name(engine, gallery));
-  request.set_id(id);
-  return storage_.get_backup(request);
+  return backups_.at(engine).get();
 }
 
 Result<v1::FindLogReply> LinkageServer::read_log(const std::string& engine, uint32_t max_records) {
@@ -460,6 +424,27 @@ Result<v1::FindLogReply> LinkageServer::read_log(const std::string& engine, uint
   request.set_engine(engine);
   request.set_max_records(max_records);
   return storage_.find_log(request);
+}
+
+std::vector<LogCheck> LinkageServer::check_logs() {
+  const auto judge = [](LogCheck check, const Status& status) {
+    check.checked = status.ok() || status.error().code == ErrorCode::corrupt;
+    check.whole = status.ok();
+    if (!status.ok()) check.reason = status.error().message;
+    return check;
+  };
+  LogCheck consents;
+  consents.records = consents.signed_records = ledger_->records();
+  std::vector<LogCheck> checks{judge(consents, ledger_->verify())};
+  for (const std::unique_ptr<Engine>& engine : engines_) {
+    const Result<v1::CheckDecisionsReply> reply = engine->check_decisions();
+    LogCheck check;
+    check.engine = engine->options().name;
+    if (reply.ok()) check.records = reply->records();
+    if (reply.ok()) check.signed_records = reply->signed_records();
+    checks.push_back(judge(check, reply.ok() ? Status() : Status(reply.error())));
+  }
+  return checks;
 }
 
 }  // namespace bauta::linkage

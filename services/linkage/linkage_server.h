@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "face/pipeline.h"
+#include "services/linkage/backups.h"
 #include "services/linkage/consent_ledger.h"
 #include "services/linkage/engine.h"
 #include "services/linkage/registry.h"
@@ -24,7 +25,8 @@ namespace bauta::linkage {
 struct LinkageOptions {
   std::filesystem::path directory;  // registry.sqlite, consents.log
   std::string detector = "haar5";
-  int64_t collect_interval_ms = 1'000;  // of the engines' logs
+  int64_t collect_interval_ms = 1'000;  // of the engines' logs and response times
+  BackupSchedule backups;
 };
 
 // What is told to the person about a picture before it is kept.
@@ -37,6 +39,15 @@ struct Registration {
   std::string person;
   std::string session;  // secret; its digest is kept
   Receipt receipt;
+};
+
+// What became of checking one log. Whole: chain and signatures fit.
+struct LogCheck {
+  std::string engine;  // empty: the consent ledger
+  bool checked = false;
+  bool whole = false;
+  uint64_t records = 0, signed_records = 0;
+  std::string reason;  // why it is not whole, or was not checked
 };
 
 struct Use {
@@ -88,12 +99,12 @@ class LinkageServer {
   Result<std::vector<Use>> uses(const std::string& person);
 
   // --- What an operator may ask
-  // Backs up the engine's galleries to the storage server; returns their backups' ids by gallery.
-  Result<std::map<std::string, std::string>> back_up(const std::string& engine);
-  Result<v1::ListBackupsReply> list_backups(const std::string& engine, const std::string& gallery);
-  Result<v1::GalleryBackup> read_backup(const std::string& engine, const std::string& gallery,
-                                        const std::string& id);
+  // Error not_found, as of all below.
+  Result<Engine*> find_engine(const std::string& name);
+  Result<Backups*> find_backups(const std::string& engine);
   Result<v1::FindLogReply> read_log(const std::string& engine, uint32_t max_records);
+  // The consent ledger and every engine's log of decisions.
+  std::vector<LogCheck> check_logs();
 
  private:
   LinkageServer(LinkageOptions options, std::unique_ptr<keys::KeyStore> packages,
@@ -106,7 +117,9 @@ class LinkageServer {
   // Held while a link or a deletion is worked on, so that they take turns.
   class Turn;
 
-  Result<Engine*> find_engine(const std::string& name);
+  void start(Engine& engine);
+  // Calls work() at once and then again and again, until the server ends.
+  void repeat(std::chrono::milliseconds pause, std::function<void()> work);
   Status give_first_keys();
   Status undo_interrupted_registrations();
   // Opens the person's package for as long as it takes.
@@ -117,17 +130,12 @@ class LinkageServer {
   Result<Receipt> erase(Engine& engine, Link link);
   // Error not_found when it is finished already; busy while links are left.
   Result<Receipt> finish_deletion(const std::string& person);
-  // The caller holds backup_mutex_. Returns the backup's id.
-  Result<std::string> store_backup(Engine& engine, const std::string& gallery);
-  // Stores one that no longer holds what was erased, and deletes those before it, if there are any.
-  Status replace_backups(Engine& engine, const std::string& gallery);
   Status collect_log(Engine& engine);
 
   // The background, for each engine.
   void run_jobs(const std::stop_token& stop, Engine& engine);
   Status work_on(Engine& engine, const Link& seen);
   void finish_deletions();
-  void run_collection(const std::stop_token& stop, Engine& engine);
   void wake_jobs();
 
   const LinkageOptions options_;
@@ -142,7 +150,7 @@ class LinkageServer {
   std::condition_variable turn_ended_;
   std::set<std::string> at_work_;  // subjects, and persons that are deleted
 
-  std::mutex backup_mutex_;  // no backup is begun before an erasure and stored after it
+  std::map<std::string, std::unique_ptr<Backups>> backups_;  // by engine
 
   std::mutex job_mutex_;
   std::condition_variable_any job_added_;

@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/clock.h"
 #include "base/secret.h"
 #include "services/linkage/package.h"
 #include "services/linkage/qr_code.h"
@@ -292,9 +293,9 @@ struct LinkageSite::Handlers {
     BAUTA_TRY(const std::vector<keys::KeyRecord> records, call.server.packages().list());
     for (const keys::KeyRecord& record : records)
       keys.push_back({{"key", to_hex(record.id)},
-                      {"use", record.tenant},
                       {"generation", record.generation},
-                      {"state", keys::key_state_name(record.state())}});
+                      {"state", keys::key_state_name(record.state())},
+                      {"since_ms", record.in_state_since_s() * 1000}});
     BAUTA_TRY(const std::vector<Person> persons,
               call.server.registry().persons(PersonState::registered));
     return json(200, {{"engines", engines},
@@ -304,27 +305,88 @@ struct LinkageSite::Handlers {
                       {"keys", keys}});
   }
 
+  static Result<Response> keys(const Call& call) {
+    BAUTA_TRY(Engine* const engine, call.server.find_engine(call.names[0]));
+    BAUTA_TRY(const v1::ListKeysReply reply, engine->list_keys());
+    Json keys = Json::array();
+    for (const v1::KeyStatus& key : reply.keys())
+      keys.push_back({{"key", key.key_id()},
+                      {"generation", key.generation()},
+                      {"state", key.state()},
+                      {"since_ms", key.since_s() * 1000}});
+    return json(200, {{"keys", keys}});
+  }
+
+  static Result<Response> response_times(const Call& call) {
+    BAUTA_TRY(Engine* const engine, call.server.find_engine(call.names[0]));
+    Json times = Json::array();
+    for (const ResponseTime& time : engine->response_times().newest())
+      times.push_back({{"time_ms", time.time_ms},
+                       {"recognitions", time.recognitions},
+                       {"encryption_ms", time.encryption_ms},
+                       {"distances_ms", time.distances_ms},
+                       {"minimum_ms", time.minimum_ms},
+                       {"others_ms", time.others_ms}});
+    return json(200, {{"measured", engine->response_times().measured()}, {"times", times}});
+  }
+
+  static Result<Response> check_logs(const Call& call) {
+    Json logs = Json::array();
+    for (const LogCheck& check : call.server.check_logs())
+      logs.push_back({{"log", check.engine.empty() ? "consents" : "decisions"},
+                      {"engine", check.engine},
+                      {"checked", check.checked},
+                      {"whole", check.whole},
+                      {"records", check.records},
+                      {"signed_records", check.signed_records},
+                      {"reason", check.reason}});
+    return json(200, {{"time_ms", now_ms()}, {"logs", logs}});
+  }
+
   static Result<Response> back_up(const Call& call) {
-    BAUTA_TRY(const auto ids, call.server.back_up(call.names[0]));
-    Json backups = Json::object();
-    for (const auto& [gallery, id] : ids) backups[gallery] = id;
-    return json(201, {{"backups", backups}});
+    BAUTA_TRY(Backups* const backups, call.server.find_backups(call.names[0]));
+    BAUTA_TRY(const auto ids, backups->back_up());
+    Json stored = Json::object();
+    for (const auto& [gallery, id] : ids) stored[gallery] = id;
+    return json(201, {{"backups", stored}});
+  }
+
+  static Result<Json> stored_backups(Backups& backups, const std::string& gallery) {
+    BAUTA_TRY(const v1::ListBackupsReply reply, backups.list(gallery));
+    Json stored = Json::array();
+    for (const v1::StoredBackup& backup : reply.backups())
+      stored.push_back({{"gallery", gallery},
+                        {"id", backup.id()},
+                        {"created_at_ms", backup.created_at_ms()},
+                        {"bytes", backup.size_bytes()}});
+    return stored;
+  }
+
+  static Result<Response> all_backups(const Call& call) {
+    BAUTA_TRY(const Engine* const engine, call.server.find_engine(call.names[0]));
+    BAUTA_TRY(Backups* const backups, call.server.find_backups(call.names[0]));
+    Json all = Json::array();
+    for (const std::string& gallery : engine->options().purposes) {
+      BAUTA_TRY(const Json stored, stored_backups(*backups, gallery));
+      all.insert(all.end(), stored.begin(), stored.end());
+    }
+    const BackupState state = backups->state();
+    return json(200, {{"interval_s", backups->schedule().interval_ms / 1000},
+                      {"kept", backups->schedule().kept},
+                      {"failed_ms", state.failed_ms},
+                      {"error", state.error},
+                      {"backups", all}});
   }
 
   static Result<Response> list_backups(const Call& call) {
-    BAUTA_TRY(const v1::ListBackupsReply reply,
-              call.server.list_backups(call.names[0], call.names[1]));
-    Json backups = Json::array();
-    for (const v1::StoredBackup& backup : reply.backups())
-      backups.push_back({{"id", backup.id()},
-                         {"created_at_ms", backup.created_at_ms()},
-                         {"bytes", backup.size_bytes()}});
-    return json(200, {{"backups", backups}});
+    BAUTA_TRY(Backups* const backups, call.server.find_backups(call.names[0]));
+    BAUTA_TRY(const Json stored, stored_backups(*backups, call.names[1]));
+    return json(200, {{"backups", stored}});
   }
 
   static Result<Response> read_backup(const Call& call) {
-    BAUTA_TRY(v1::GalleryBackup backup,
-              call.server.read_backup(call.names[0], call.names[1], call.names[2]));
+    BAUTA_TRY(Backups* const backups, call.server.find_backups(call.names[0]));
+    BAUTA_TRY(v1::GalleryBackup backup, backups->read(call.names[1], call.names[2]));
     Response response;
     response.content_type = "application/octet-stream";
     response.body = std::move(*backup.mutable_file());
@@ -358,7 +420,11 @@ struct LinkageSite::Handlers {
         {"GET", "/v1/me/receipts", person, false, receipts},
         {"POST", "/v1/operator/invitations", operator_, false, invite},
         {"GET", "/v1/operator/overview", operator_, false, overview},
+        {"POST", "/v1/operator/log-checks", operator_, false, check_logs},
         {"GET", "/v1/operator/engines/{engine}/log", operator_, false, log},
+        {"GET", "/v1/operator/engines/{engine}/keys", operator_, false, keys},
+        {"GET", "/v1/operator/engines/{engine}/response-times", operator_, false, response_times},
+        {"GET", "/v1/operator/engines/{engine}/backups", operator_, false, all_backups},
         {"POST", "/v1/operator/engines/{engine}/backups", operator_, false, back_up},
         {"GET", "/v1/operator/engines/{engine}/backups/{gallery}", operator_, false, list_backups},
         {"GET", "/v1/operator/engines/{engine}/backups/{gallery}/{id}", operator_, false,

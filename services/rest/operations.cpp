@@ -167,7 +167,8 @@ void Handlers::tell(const char* operation, const edge::Recognition& recognition,
                     const std::string& subject) const {
   if (!api.on_decision_ || recognition.decision == v1::DECISION_UNSPECIFIED) return;
   api.on_decision_({operation, names[0], decision_name(recognition.decision), subject,
-                    head.request_id, face::presentation_name(recognition.presentation)});
+                    head.request_id, face::presentation_name(recognition.presentation),
+                    recognition.timings});
 }
 
 Result<Response> Handlers::identify() const {

@@ -77,6 +77,7 @@ struct LinkedEngine {
   std::vector<std::string> purposes;  // each a gallery of that name
   std::filesystem::path config;       // when `bauta serve` shall run it too, its own bauta.toml
   std::string auth_service, key_service;
+  std::string edge_metrics;
   transport::TlsFiles tls;  // as an edge there, under the name "linkage"
   std::string tenant = "default";
   std::string engine = "patchnet";
@@ -95,6 +96,8 @@ struct LinkageConfig {
   std::string detector = "haar5";
   std::string operator_key_sha256;
   int64_t collect_interval_ms = 1'000;
+  int64_t backup_interval_s = 86'400;
+  int64_t backups_kept = 7;
   int64_t max_body_bytes = int64_t{32} << 20;
   std::vector<LinkedEngine> engines;
 };

@@ -91,6 +91,7 @@ struct MoreEngine {
   const char* engine;
   int port_offset;
 };
+constexpr const char* kEdgeMetrics = "127.0.0.1:8445";
 constexpr MoreEngine kMoreEngines[] = {{"gradients", "Gradients", "classic", 10},
                                        {"textures", "Textures", "texture", 20}};
 
@@ -107,6 +108,7 @@ Config shifted_config(const fs::path& token, const MoreEngine& more) {
   config.edge.listen = with_port(config.edge.listen, more.port_offset);
   config.auth.key_service = config.edge.key_service = config.key.listen;
   config.edge.auth_service = config.auth.listen;
+  config.edge.metrics_listen = with_port(kEdgeMetrics, more.port_offset);
   config.edge.engine = more.engine;
   return config;
 }
@@ -120,6 +122,7 @@ LinkedEngine linked(const Config& config, const char* name, const char* title,
   engine.purposes = {"entrance", "payment"};
   engine.auth_service = config.auth.listen;
   engine.key_service = config.key.listen;
+  engine.edge_metrics = config.edge.metrics_listen;
   engine.engine = config.edge.engine;
   engine.tls = {directory / "tls/ca.pem", directory / "tls/linkage.pem",
                 directory / "tls/linkage.key"};
@@ -164,6 +167,7 @@ Status create_default_config(const fs::path& file, const fs::path& token) {
   };
   Config config;
   config.token = lasting_token;
+  config.edge.metrics_listen = kEdgeMetrics;
   config.linkage.token = beside("linkage");
   config.linkage.engines.push_back(linked(config, "patchnet", "Patchnet", {}));
   for (const MoreEngine& more : kMoreEngines) {

@@ -73,6 +73,7 @@ struct Observer::State {
   std::shared_ptr<prometheus::Registry> registry = std::make_shared<prometheus::Registry>();
   prometheus::Family<prometheus::Counter>* requests = nullptr;
   prometheus::Family<prometheus::Histogram>* durations = nullptr;
+  prometheus::Family<prometheus::Histogram>* parts = nullptr;
   std::vector<std::shared_ptr<Watched>> watched;
   std::unique_ptr<prometheus::Exposer> exposer;
 };
@@ -100,6 +101,11 @@ Result<std::unique_ptr<Observer>> Observer::create(const std::string& role, LogL
                           .Help("Time to answer a request")
                           .Labels({{"role", role}})
                           .Register(*state->registry);
+  state->parts = &prometheus::BuildHistogram()
+                      .Name("bauta_recognition_seconds")
+                      .Help("Where the time of a recognition went")
+                      .Labels({{"role", role}})
+                      .Register(*state->registry);
   if (!metrics_listen.empty()) {
     try {
       state->exposer = std::make_unique<prometheus::Exposer>(metrics_listen, 1);
@@ -118,6 +124,10 @@ void Observer::watch(const std::string& name, const std::string& help,
                      std::function<double()> read) {
   state_->watched.push_back(std::make_shared<Watched>(state_->role, name, help, std::move(read)));
   if (state_->exposer != nullptr) state_->exposer->RegisterCollectable(state_->watched.back());
+}
+
+void Observer::record_part(const std::string& part, double seconds) {
+  state_->parts->Add({{"part", part}}, kBuckets).Observe(seconds);
 }
 
 void Observer::record(const Observed& request) {

@@ -31,6 +31,8 @@ class Observer {
   ~Observer();
 
   void record(const Observed& request);
+  // A part of the time that a recognition took, e.g. "match".
+  void record_part(const std::string& part, double seconds);
   // A value that is read when the page is asked for; read() may be called from another thread. The
   // observer keeps it as long as it lives.
   void watch(const std::string& name, const std::string& help, std::function<double()> read);

@@ -284,7 +284,7 @@ Result<v1::ListBackupsReply> StorageServer::list_backups(const v1::ListBackupsRe
   std::lock_guard lock(mutex_);
   BAUTA_TRY(store::Statement row,
             catalogue_.prepare("SELECT id, created_at_ms, bytes FROM backup WHERE engine = ?1 "
-                               "ORDER BY created_at_ms DESC, rowid DESC",
+                               "ORDER BY rowid DESC",
                                {request.engine()}));
   v1::ListBackupsReply reply;
   while (true) {

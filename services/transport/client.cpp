@@ -242,6 +242,23 @@ class CollectionClient final : public CollectionService {
   Client<v1::Collection> client_;
 };
 
+class OversightClient final : public OversightService {
+ public:
+  explicit OversightClient(Connection connection) : client_(std::move(connection)) {}
+
+  Result<v1::ListKeysReply> list_keys(const v1::ListKeysRequest& request) override {
+    return client_.call(&Stub::ListKeys, request, kRead);
+  }
+  Result<v1::CheckDecisionsReply> check_decisions(
+      const v1::CheckDecisionsRequest& request) override {
+    return client_.call(&Stub::CheckDecisions, request, kRead);
+  }
+
+ private:
+  using Stub = v1::Oversight::Stub;
+  Client<v1::Oversight> client_;
+};
+
 // Its changes may be repeated: they are the same when they are done already.
 class StorageClient final : public StorageService {
  public:
@@ -301,6 +318,12 @@ Result<std::unique_ptr<CollectionService>> connect_collection(const ClientOption
   BAUTA_TRY(Connection connection, Connection::create(options, kAuthName));
   return std::unique_ptr<CollectionService>(
       std::make_unique<CollectionClient>(std::move(connection)));
+}
+
+Result<std::unique_ptr<OversightService>> connect_oversight(const ClientOptions& options) {
+  BAUTA_TRY(Connection connection, Connection::create(options, kKeyName));
+  return std::unique_ptr<OversightService>(
+      std::make_unique<OversightClient>(std::move(connection)));
 }
 
 Result<std::unique_ptr<StorageService>> connect_storage(const ClientOptions& options) {

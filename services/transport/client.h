@@ -25,6 +25,7 @@ Result<std::unique_ptr<KeyService>> connect_key(const ClientOptions& options);
 Result<std::unique_ptr<EdgeKeyService>> connect_edge_keys(const ClientOptions& options);
 // With the certificate of the linkage server.
 Result<std::unique_ptr<CollectionService>> connect_collection(const ClientOptions& options);
+Result<std::unique_ptr<OversightService>> connect_oversight(const ClientOptions& options);
 Result<std::unique_ptr<StorageService>> connect_storage(const ClientOptions& options);
 
 }  // namespace bauta::transport

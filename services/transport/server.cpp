@@ -229,6 +229,19 @@ class CollectionRpcs final : public v1::Collection::Service {
   Gate& gate_;
 };
 
+class OversightRpcs final : public v1::Oversight::Service {
+ public:
+  OversightRpcs(OversightService& service, Gate& gate) : service_(service), gate_(gate) {}
+
+  BAUTA_RPC(ListKeys, ListKeysRequest, ListKeysReply, list_keys)
+  BAUTA_RPC(CheckDecisions, CheckDecisionsRequest, CheckDecisionsReply, check_decisions)
+
+ private:
+  static constexpr Admits kAdmits = admits_linkage;
+  OversightService& service_;
+  Gate& gate_;
+};
+
 class StorageRpcs final : public v1::Storage::Service {
  public:
   StorageRpcs(StorageService& service, Gate& gate) : service_(service), gate_(gate) {}
@@ -314,11 +327,13 @@ Result<std::unique_ptr<Server>> Server::serve_auth(const ServerOptions& options,
 }
 
 Result<std::unique_ptr<Server>> Server::serve_key(const ServerOptions& options, KeyService& key,
-                                                  EdgeKeyService& edge_keys,
-                                                  CallObserver observer) {
+                                                  EdgeKeyService& edge_keys, CallObserver observer,
+                                                  OversightService* oversight) {
   auto server = std::make_unique<RunningServer>(options, std::move(observer));
   server->add(std::make_unique<KeyRpcs>(key, server->gate()));
   server->add(std::make_unique<EdgeKeyRpcs>(edge_keys, server->gate()));
+  if (oversight != nullptr)
+    server->add(std::make_unique<OversightRpcs>(*oversight, server->gate()));
   BAUTA_CHECK(server->start(options, kMaxDecideRequest_bytes));
   return std::unique_ptr<Server>(std::move(server));
 }

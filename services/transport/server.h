@@ -1,7 +1,7 @@
 // A server: an implementation of the interfaces of services/services.h behind a TLS port. Who may
 // call what follows from the caller's certificate: what auth.proto offers is for edges, Key for the
-// authentication server, EdgeKeys for edges, Collection and Storage for the linkage server; and a
-// request that names an edge must come from that edge.
+// authentication server, EdgeKeys for edges, Collection, Oversight and Storage for the linkage
+// server; and a request that names an edge must come from that edge.
 #pragma once
 
 #include <functional>
@@ -37,7 +37,8 @@ class Server {
                                                     CollectionService* collection = nullptr);
   static Result<std::unique_ptr<Server>> serve_key(const ServerOptions& options, KeyService& key,
                                                    EdgeKeyService& edge_keys,
-                                                   CallObserver observer = {});
+                                                   CallObserver observer = {},
+                                                   OversightService* oversight = nullptr);
   static Result<std::unique_ptr<Server>> serve_storage(const ServerOptions& options,
                                                        StorageService& storage,
                                                        CallObserver observer = {});

@@ -85,6 +85,18 @@ class FakeKey final : public KeyService, public EdgeKeyService {
   }
 };
 
+class FakeOversight final : public OversightService {
+ public:
+  Result<v1::ListKeysReply> list_keys(const v1::ListKeysRequest& request) override {
+    v1::ListKeysReply reply;
+    reply.add_keys()->set_key_id("of " + request.tenant());
+    return reply;
+  }
+  Result<v1::CheckDecisionsReply> check_decisions(const v1::CheckDecisionsRequest&) override {
+    return make_error(ErrorCode::corrupt, "record 3 does not fit");
+  }
+};
+
 class TransportTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -92,7 +104,8 @@ class TransportTest : public testing::Test {
     directory_ = mkdtemp(pattern.data());
     ASSERT_TRUE(create_authority(directory_ / "ca").ok());
     auth_server_ = start_auth(issue("auth"));
-    key_server_ = Server::serve_key({"127.0.0.1:0", issue("key")}, key_, key_).value();
+    key_server_ =
+        Server::serve_key({"127.0.0.1:0", issue("key")}, key_, key_, {}, &oversight_).value();
   }
   void TearDown() override { fs::remove_all(directory_); }
 
@@ -122,6 +135,7 @@ class TransportTest : public testing::Test {
   fs::path directory_;
   FakeAuth auth_;
   FakeKey key_;
+  FakeOversight oversight_;
   std::unique_ptr<Server> auth_server_, key_server_;
 };
 
@@ -169,6 +183,19 @@ TEST_F(TransportTest, DeliversAKeyOnlyToTheEdgeThatTheCertificateNames) {
   EXPECT_EQ(client->get_edge_key(request).value().seed(), "seed of door");
   request.set_edge_id("gate");
   EXPECT_EQ(client->get_edge_key(request).error().code, ErrorCode::refused);
+}
+
+TEST_F(TransportTest, ShowsTheStateOfKeysToTheLinkageServerAlone) {
+  v1::ListKeysRequest request;
+  request.set_tenant("staff");
+  const auto linkage = connect_oversight(to(*key_server_, issue("linkage"))).value();
+  EXPECT_EQ(linkage->list_keys(request).value().keys(0).key_id(), "of staff");
+  EXPECT_EQ(linkage->check_decisions({}).error().code, ErrorCode::corrupt);
+  for (const char* name : {"door", "storage", "linkage2"}) {
+    const auto other = connect_oversight(to(*key_server_, issue(name))).value();
+    EXPECT_EQ(other->list_keys(request).error().code, ErrorCode::refused) << name;
+    EXPECT_EQ(other->check_decisions({}).error().code, ErrorCode::refused) << name;
+  }
 }
 
 TEST_F(TransportTest, RefusesOthersCertificates) {

@@ -117,7 +117,36 @@ async function test(platform, page, person) {
   assert.deepEqual([...new Set(requests.map(url => new URL(url).origin))].filter(origin => origin !== platform.url && origin !== "null"), []);
 }
 
+// Text against what is behind it, by the formula of WCAG 2; an element that is seen and whose text is too faint is returned.
+async function faintTexts(page) {
+  return page.evaluate(() => {
+    const channels = color => color.match(/[\d.]+/g).map(Number);
+    const luminance = color => channels(color).slice(0, 3).map(each => each / 255)
+      .map(each => each <= 0.03928 ? each / 12.92 : ((each + 0.055) / 1.055) ** 2.4)
+      .reduce((sum, each, i) => sum + each * [0.2126, 0.7152, 0.0722][i], 0);
+    const behind = element => {
+      for (let at = element; at; at = at.parentElement) {
+        const color = getComputedStyle(at).backgroundColor;
+        if (channels(color)[3] !== 0) return color;
+      }
+      return "rgb(255, 255, 255)";
+    };
+    const faint = [];
+    for (const element of document.querySelectorAll("body *")) {
+      if (![...element.childNodes].some(node => node.nodeType === 3 && node.textContent.trim()) || !element.getClientRects().length) continue;
+      const style = getComputedStyle(element);
+      const both = [luminance(element instanceof SVGElement ? style.fill : style.color), luminance(behind(element))].sort((a, b) => b - a);
+      const contrast = (both[0] + 0.05) / (both[1] + 0.05);
+      if (contrast < 4.5) faint.push(`${element.outerHTML.slice(0, 80)}: ${contrast.toFixed(2)}`);
+    }
+    return faint;
+  });
+}
+
 async function testOperator(platform, page) {
+  const problems = [];
+  page.on("console", message => { if (message.type() === "error" && !/401/.test(message.text())) problems.push(message.text()); });
+  page.on("pageerror", error => problems.push(String(error)));
   await page.goto(platform.url + "/operator");
   await page.locator("#key").fill("not the key");
   await page.getByRole("button", { name: "Show" }).click();
@@ -127,8 +156,39 @@ async function testOperator(platform, page) {
   await page.getByRole("heading", { name: "Engines and galleries" }).waitFor();
   await page.locator("#invite").click();
   await page.locator("#invitation").waitFor();
+
+  step("response times, keys and backups are shown");
+  for (const engine of kEngines) await identify(platform.engines[engine], photo(person, 5));
+  await waitFor(async () => await page.locator(".plot").count() === kEngines.length, 15_000, "a plot for each engine");
+  for (const engine of kEngines) await page.locator(`#back-up-${engine}`).click();
+  await waitFor(async () => await page.locator("#backups td", { hasText: "entrance" }).count() === kEngines.length, 15_000, "three backups");
+  assert.equal(await page.locator("#keys tbody tr", { hasText: "active" }).count(), kEngines.length + 1);
+  const shown = await page.locator(".plot").first().evaluate(plot => plot.querySelectorAll("rect").length);
+  assert.ok(shown >= 4, `a bar of four parts, not ${shown}`);
+
+  step("the logs are checked, by keyboard");
+  await page.locator("#check").focus();
+  await page.keyboard.press("Enter");
+  await page.locator("#verdict.good").waitFor();
+  assert.equal(await page.locator("#log-checks tbody tr", { hasText: "whole" }).count(), kEngines.length + 1);
+
+  step("redrawing leaves the focus and scrolled tables where they are");
+  await page.locator("#back-up-textures").focus();
+  await page.locator("#keys").evaluate(region => { region.scrollLeft = 30; });
+  await page.waitForResponse(response => response.url().endsWith("/overview"));
+  await page.waitForResponse(response => response.url().endsWith("/overview"));
+  assert.equal(await page.evaluate(() => document.activeElement.id), "back-up-textures");
+  assert.equal(await page.locator("#keys").evaluate(region => region.scrollLeft), 30);
+
   await checkAccessible(page);
-  await picture(page, "9-operator");
+  for (const scheme of ["light", "dark"]) {
+    await page.emulateMedia({ colorScheme: scheme });
+    assert.deepEqual(await faintTexts(page), []);
+    await picture(page, `9-operator-${scheme}`);
+  }
+  const wider = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  assert.equal(wider, 0, "only tables scroll sideways");
+  assert.deepEqual(problems, []);
 }
 
 mkdirSync(screenshots, { recursive: true });

@@ -122,6 +122,8 @@ class Recognition(unittest.TestCase):
             metrics = page.read().decode()
         self.assertRegex(metrics, r'bauta_requests_total{[^}]*operation="POST /v1/galleries/{gallery}/identify"[^}]*} \d')
         self.assertIn("bauta_request_seconds_bucket", metrics)
+        for part in ("detect_align", "extract", "encrypt", "match", "decide", "total"):
+            self.assertRegex(metrics, rf'bauta_recognition_seconds_count{{[^}}]*part="{part}"[^}}]*}} \d')
         self.assertNotIn("Rosaura", metrics)
 
     def test_image_mode_is_answered_as_template_mode_and_survives_a_restart(self):

@@ -31,6 +31,10 @@ OPERATIONS = [
     ("POST", "/v1/operator/invitations", {OPERATOR}),
     ("GET", "/v1/operator/overview", {OPERATOR}),
     ("GET", "/v1/operator/engines/patchnet/log", {OPERATOR}),
+    ("POST", "/v1/operator/log-checks", {OPERATOR}),
+    ("GET", "/v1/operator/engines/patchnet/keys", {OPERATOR}),
+    ("GET", "/v1/operator/engines/patchnet/response-times", {OPERATOR}),
+    ("GET", "/v1/operator/engines/patchnet/backups", {OPERATOR}),
     ("POST", "/v1/operator/engines/patchnet/backups", {OPERATOR}),
     ("GET", "/v1/operator/engines/patchnet/backups/entrance", {OPERATOR}),
     ("GET", "/v1/operator/engines/patchnet/backups/entrance/" + 32 * "0", {OPERATOR}),
@@ -155,6 +159,13 @@ class HostileTest(unittest.TestCase):
                                ({"engine": "patchnet", "purpose": "entrance", "text": "t" * 300}, 400)):
             self.assertEqual(person.ask("POST", "/v1/me/consents", body)[0], expected, body)
         self.assertEqual(person.opt_out("patchnet")[0], 404)
+
+    def test_an_unknown_engine_is_not_found(self):
+        for method, path, allowed in OPERATIONS:
+            if "/engines/" in path:
+                for name in ("none", "..", "patchnet%2f..", "patchnet'--"):
+                    status, answer, _ = self.p.operator(method, path.replace("patchnet", name), {} if method == "POST" else None)
+                    self.assertEqual(status, 404, (path, name, answer))
 
     def test_one_engine_cannot_read_another(self):
         # Its operator's key opens nothing at another engine, nor the other way round.

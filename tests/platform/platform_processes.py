@@ -34,15 +34,17 @@ def wait_for(condition, seconds, what):
 
 
 class Platform:
-    """A context manager: `bauta serve` over a temporary directory, as at a first start but for the ports."""
+    """A context manager: `bauta serve` over a temporary directory, as at a first start but for the ports, and for the options
+    of the linkage server that are given."""
 
-    def __init__(self, bauta):
+    def __init__(self, bauta, **linkage_options):
         self.bauta = str(bauta)
         self.root = pathlib.Path(tempfile.mkdtemp(prefix="bauta-platform-"))
         self.data = self.root / "data"
         self.log = self.root / "log"
         self.processes = {}
         self.ports = {}
+        self.linkage_options = linkage_options
 
     # --- Life
 
@@ -67,19 +69,22 @@ class Platform:
     def configure(self):
         """The files of a first start, with a free port for every role of every engine."""
         self.run("config", "init")
-        roles = ("key", "auth", "edge")
-        ports = free_ports(3 * len(ENGINES) + 2)
-        self.ports = {engine: dict(zip(roles, ports[3 * i:3 * i + 3])) for i, engine in enumerate(ENGINES)}
+        roles = ("key", "auth", "edge", "metrics")
+        ports = free_ports(4 * len(ENGINES) + 2)
+        self.ports = {engine: dict(zip(roles, ports[4 * i:4 * i + 4])) for i, engine in enumerate(ENGINES)}
         self.ports["storage"], self.ports["linkage"] = ports[-2:]
         moved = {}
         for i, engine in enumerate(ENGINES):
-            for role, port in zip(roles, (7443, 7442, 8443)):
+            for role, port in zip(roles, (7443, 7442, 8443, 8445)):
                 moved[str(port + 10 * i)] = str(self.ports[engine][role])
         moved["7444"], moved["8444"] = str(self.ports["storage"]), str(self.ports["linkage"])
         for engine in ENGINES:
             file = self.directory(engine) / "bauta.toml"
             file.write_text(re.sub(r"(127\.0\.0\.1|localhost):(\d+)",
                                    lambda m: f"{m[1]}:{moved.get(m[2], m[2])}", file.read_text()))
+        file = self.data / "bauta.toml"
+        for name, value in self.linkage_options.items():
+            file.write_text(re.sub(rf"(?m)^{name} = .*$", f"{name} = {value}", file.read_text()))
 
     def start(self):
         self.start_role("all")
