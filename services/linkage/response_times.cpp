@@ -82,10 +82,12 @@ Result<ResponseTimes::Totals> ResponseTimes::read(std::string_view page) {
 Status ResponseTimes::sample(std::string_view page, int64_t time_ms) {
   BAUTA_TRY(const Totals now, read(page));
   std::lock_guard lock(mutex_);
+  // Parts are counted before their total: what is not yet in the total counts with the next sample.
+  if (last_ && now.recognitions == last_->recognitions) return {};
   const bool anew = last_ && now.recognitions < last_->recognitions;
   const std::optional<Totals> before = anew ? Totals() : last_;
   last_ = now;
-  if (!before || now.recognitions <= before->recognitions) return {};
+  if (!before || now.recognitions == 0) return {};
   const double count = now.recognitions - before->recognitions;
   const auto mean_ms = [&](double Totals::*sum_s) {
     return std::max(0.0, (now.*sum_s - (*before).*sum_s) * 1000 / count);

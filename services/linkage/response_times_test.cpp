@@ -40,6 +40,15 @@ TEST(ResponseTimes, AreTheMeansBetweenTwoSamples) {
   EXPECT_NEAR(time.others_ms, 40, 1e-6);
 }
 
+TEST(ResponseTimes, MissNothingThatIsCountedMeanwhile) {
+  ResponseTimes times("");
+  ASSERT_TRUE(times.sample(page(1, 0.1, 0.01, 0.01, 0.01), 1000).ok());
+  ASSERT_TRUE(times.sample(page(1, 0.1, 0.03, 0.01, 0.01), 2000).ok());  // not in the total yet
+  ASSERT_TRUE(times.sample(page(2, 0.2, 0.03, 0.02, 0.02), 3000).ok());
+  ASSERT_EQ(times.newest().size(), 1u);
+  EXPECT_NEAR(times.newest()[0].encryption_ms, 20, 1e-6);
+}
+
 TEST(ResponseTimes, BeginAnewWithTheEdge) {
   ResponseTimes times("");
   ASSERT_TRUE(times.sample("", 500).ok());  // nobody recognised yet
