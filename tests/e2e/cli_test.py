@@ -8,6 +8,7 @@ import os
 import pathlib
 import re
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -97,6 +98,32 @@ class Keys(CliTest):
         token = ["--token", str(self.directory / "data-token")]
         code, message = self.error(*token, *identify, data=saved)
         self.assertIn("does not hold the key", message)
+        self.run_bauta("audit", "verify")
+
+    def test_an_imported_reference_that_is_erased_goes_from_the_files(self):
+        self.make_gallery()
+        dimension = self.stats()["contract"]["dimension"]
+        header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': (3, {dimension}), }}"
+        rows = [1.0 if i == person else 0.0 for person in range(3) for i in range(dimension)]
+        embeddings, ids = self.directory / "rows.npy", self.directory / "ids.txt"
+        embeddings.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", 118) + header.ljust(117).encode() + b"\n"
+                               + struct.pack(f"<{len(rows)}f", *rows))
+        ids.write_text("p0\np1\np2\n")
+        self.run_bauta("gallery", "import", "g", "--npy", embeddings, "--ids", ids)
+        segments = self.data / "auth/segments/1"
+        before = {file.name for file in segments.glob("*.segment")}
+        self.run_bauta("erase", "--gallery", "g", "--subject", "p1")
+        done, _ = self.run_bauta("gallery", "rewrite", "g")
+        self.assertEqual((done["references"], done["rewritten"], done["dropped"]), (1, 1, 0))
+        after = {file.name for file in segments.glob("*.segment")}
+        self.assertEqual((len(after), after & before), (1, set()))
+        self.assertEqual(self.run_bauta("gallery", "rewrite", "g")[0]["references"], 0)
+        self.assertEqual(self.stats()["references"], 2)
+        # A backup of it is one of who is left.
+        backup = self.directory / "g.backup"
+        self.run_bauta("gallery", "export", "g", backup)
+        restored, _ = self.run_bauta("gallery", "restore", "h", backup)
+        self.assertEqual(restored["references"], 2)
         self.run_bauta("audit", "verify")
 
     def test_a_renewed_gallery_outlives_the_key_before(self):
