@@ -15,7 +15,6 @@ namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
 constexpr size_t kMaxRelinearizationKey_bytes = size_t{16} << 20;
-constexpr int64_t kCompactionWait_ms = 10'000;
 
 // Lengths are measured of templates that are this much shorter than the embedding, since longer
 // ones than 1.04 are no templates; embeddings of 0.5 to 1.5 times the usual length are taken.
@@ -61,7 +60,6 @@ Result<std::unique_ptr<AuthServer>> AuthServer::open(const fs::path& directory, 
       new AuthServer(directory, std::move(catalogue), keys, threads, admission, image_requests));
   BAUTA_CHECK(server->remove_deleted_galleries());
   server->find_due_galleries();
-  server->background_ = std::thread([raw = server.get()] { raw->compact_in_background(); });
   return server;
 }
 
@@ -278,7 +276,7 @@ Result<v1::EnrolReply> AuthServer::enrol(const v1::EnrolRequest& request) {
             catalogue_.enrol(gallery.row, request.subject(), originals,
                              request.add() ? store::IfEnrolled::add : store::IfEnrolled::refuse));
   if (gallery.row.generation + 1 - gallery.row.compacted >= kCompactAfterChanges)
-    compact_soon(request.gallery());
+    compactions_.add(request.gallery());
   v1::EnrolReply reply;
   for (const store::Reference& reference : references)
     reply.add_reference_ids(std::to_string(reference.id));
@@ -380,7 +378,7 @@ Result<v1::EraseReply> AuthServer::erase(const v1::EraseRequest& request) {
   v1::EraseReply reply;
   BAUTA_TRY(const uint64_t references, catalogue_.retire_subject(row, request.subject()));
   reply.set_references(references);
-  compact_soon(request.gallery());
+  compactions_.add(request.gallery());
   return reply;
 }
 
@@ -398,117 +396,6 @@ Result<Footprint> AuthServer::measure(const std::string& name) {
   footprint.not_compared = loaded->not_compared();
   BAUTA_TRY(footprint.catalogue_bytes, catalogue_.bytes_beside_originals());
   return footprint;
-}
-
-// --- Backups
-
-Result<store::BackupCounts> AuthServer::export_gallery(const std::string& gallery,
-                                                       const fs::path& file,
-                                                       const store::BackupProgress& progress) {
-  BAUTA_TRY(const store::Gallery row, catalogue_.find_gallery(gallery));
-  return store::write_backup(catalogue_, directory_, row, file, progress);
-}
-
-Result<v1::Gallery> AuthServer::restore_gallery(const std::string& gallery, const fs::path& file,
-                                                const store::BackupProgress& progress) {
-  BAUTA_TRY(const store::NewGallery held, store::read_backup_gallery(file));
-  BAUTA_TRY(const match::Parameters parameters, match::Parameters::create(held.dimension));
-  BAUTA_CHECK(parse_contract(held.contract));
-  BAUTA_CHECK(open_keys(held.key_id, parameters));
-  BAUTA_CHECK(store::restore_backup(catalogue_, directory_, file, gallery, progress));
-  BAUTA_CHECK(compact(gallery));
-  BAUTA_TRY(const store::Gallery row, catalogue_.find_gallery(gallery));
-  return describe(row);
-}
-
-// --- Compaction
-
-AuthServer::~AuthServer() {
-  renewing_.clear();  // interrupts them
-  {
-    std::lock_guard lock(due_mutex_);
-    stop_ = true;
-  }
-  due_changed_.notify_all();
-  if (background_.joinable()) background_.join();
-}
-
-void AuthServer::compact_soon(const std::string& gallery) {
-  {
-    std::lock_guard lock(due_mutex_);
-    due_.insert(gallery);
-  }
-  due_changed_.notify_all();
-}
-
-// What a process that ended in the middle left to do.
-void AuthServer::find_due_galleries() {
-  const auto galleries = catalogue_.list_galleries();
-  if (!galleries.ok()) return;
-  for (const store::Gallery& gallery : *galleries) {
-    const auto erasures_wait = catalogue_.erasures_wait(gallery);
-    const auto set = catalogue_.segments(gallery);
-    if (gallery.generation - gallery.compacted >= kCompactAfterChanges ||
-        (erasures_wait.ok() && *erasures_wait) ||
-        (set.ok() && store::SegmentFolder(directory_, gallery.id).has_others(set->segments)))
-      due_.insert(gallery.name);
-  }
-}
-
-void AuthServer::compact_in_background() {
-  std::unique_lock lock(due_mutex_);
-  while (true) {
-    due_changed_.wait(lock, [this] { return stop_ || !due_.empty(); });
-    if (due_.empty()) return;
-    const std::string gallery = std::move(due_.extract(due_.begin()).value());
-    lock.unlock();
-    // A failure is no loss: the catalogue is the truth, and the next change or start tries again.
-    (void)compact(gallery);
-    lock.lock();
-  }
-}
-
-Result<Compaction> AuthServer::compact(const std::string& name) {
-  return compact_with(name, {.wait_ms = kCompactionWait_ms});
-}
-
-Result<Compaction> AuthServer::repair(const std::string& name, const fs::path& backup) {
-  return compact_with(name, {.wait_ms = kCompactionWait_ms, .repair = true, .backup = backup});
-}
-
-Result<Compaction> AuthServer::compact_with(const std::string& name,
-                                            const CompactionOptions& options) {
-  BAUTA_TRY(const Loaded gallery, find(name));
-  BAUTA_TRY(const Compaction done,
-            auth::compact(catalogue_, directory_, gallery.row, *gallery.keys, threads_, options));
-  while (true) {
-    BAUTA_TRY(const bool more, catalogue_.remove_former(gallery.row));
-    if (!more) break;
-  }
-  BAUTA_CHECK(catalogue_.finish_erasures());
-  return done;
-}
-
-Result<Rewriting> AuthServer::rewrite(const std::string& name, const RewriteBlock& rewrite_block) {
-  BAUTA_TRY(const Loaded gallery, find(name));
-  BAUTA_TRY(const Rewriting done,
-            auth::rewrite(catalogue_, directory_, gallery.row, *gallery.keys, rewrite_block));
-  BAUTA_CHECK(catalogue_.finish_erasures());
-  return done;
-}
-
-Status AuthServer::remove_deleted_galleries() {
-  // The folders first: one that is seen now belongs to a gallery that exists now or was deleted.
-  std::vector<fs::path> folders;
-  std::error_code reason;
-  for (fs::directory_iterator entry(directory_ / "segments", reason), end; !reason && entry != end;
-       entry.increment(reason))
-    folders.push_back(entry->path());
-  for (const fs::path& folder : folders) {
-    BAUTA_TRY(const bool exists, catalogue_.has_gallery(std::atoll(folder.filename().c_str())));
-    if (!exists) fs::remove_all(folder, reason);
-  }
-  return {};
 }
 
 // --- Recognition

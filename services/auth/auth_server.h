@@ -7,12 +7,12 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <set>
 #include <shared_mutex>
 #include <string>
 #include <thread>
 
 #include "base/thread_pool.h"
+#include "services/auth/compaction_queue.h"
 #include "services/auth/image_mode.h"
 #include "services/auth/loaded_gallery.h"
 #include "services/auth/renewal.h"
@@ -51,7 +51,7 @@ class AuthServer final : public AuthService {
                                                   size_t image_requests = kImageRequests);
 
   // Ends the compactions that are due, so that what was erased is gone from the files.
-  ~AuthServer() override;
+  ~AuthServer() override = default;
 
   // Lets an edge send ciphertexts for galleries under this key: fetches and stores its
   // key-switching key. Fine if it is admitted already. Error refused: the edge was revoked.
@@ -224,9 +224,7 @@ class AuthServer final : public AuthService {
                         const std::stop_token& stop);
 
   Result<Compaction> compact_with(const std::string& gallery, const CompactionOptions& options);
-  // The background's part.
-  void compact_soon(const std::string& gallery);
-  void compact_in_background();
+  // What a process that ended in the middle left to do.
   void find_due_galleries();
 
   std::filesystem::path directory_;
@@ -239,14 +237,12 @@ class AuthServer final : public AuthService {
   std::map<std::string, Loaded> loaded_;
   std::map<std::string, uint64_t> not_compared_;  // references in damaged segments, by gallery
 
-  std::mutex renewing_mutex_;                                  // guards renewing_
-  std::map<std::string, std::unique_ptr<Renewing>> renewing_;  // by gallery
+  // A failure is no loss: the catalogue is the truth, and the next change or start tries again.
+  CompactionQueue compactions_{[this](const std::string& gallery) { (void)compact(gallery); }};
 
-  std::mutex due_mutex_;  // guards what follows
-  std::condition_variable due_changed_;
-  std::set<std::string> due_;  // names of galleries
-  bool stop_ = false;
-  std::thread background_;
+  std::mutex renewing_mutex_;  // guards renewing_
+  // By gallery. Ends first, and interrupts what runs.
+  std::map<std::string, std::unique_ptr<Renewing>> renewing_;
 };
 
 }  // namespace bauta::auth
