@@ -75,14 +75,17 @@ class HerPN(nn.Module):
 
 
 class Convolution(nn.Module):
-    """3x3, helical, without bias: `lead` as bnet.helical_convolution has it."""
+    """3x3, without bias; helical with `lead` as bnet.helical_convolution has it, or, where `helical`
+    is turned off, padded with zeros."""
 
     def __init__(self, inputs, outputs, side, stride=1):
         super().__init__()
         self.weight = nn.Parameter(torch.randn(outputs, inputs, 3, 3) * (9 * inputs) ** -0.5)
-        self.lead, self.stride = side // LAST_SIDE, stride
+        self.lead, self.stride, self.helical = side // LAST_SIDE, stride, True
 
     def forward(self, maps):
+        if not self.helical:
+            return nn.functional.conv2d(maps, self.weight, stride=self.stride, padding=1)
         return bnet.helical_convolution(maps, self.weight[None], self.lead, self.stride)
 
 
