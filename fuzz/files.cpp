@@ -15,6 +15,7 @@
 #include "face/engine.h"
 #include "face/evaluation.h"
 #include "face/image.h"
+#include "face/verification_set.h"
 #include "fuzz/parsers.h"
 #include "keys/envelope.h"
 #include "keys/key_file.h"
@@ -317,6 +318,22 @@ Parser segment() {
   return {"segment", store::make_segment({}, {images}, {sums}), run, resealed_segment};
 }
 
+// What parses must also be read as images.
+Parser verification_set() {
+  using namespace std::string_view_literals;
+  constexpr std::string_view kPickle(
+      "\x80\x03]q\0(C\x01\x61q\x01\x43\x02\x62\x63q\x02h\x01h\x02\x65]q\x03(\x88\x89\x65\x86q\x04."sv);
+  const auto run = [](ByteView bytes) {
+    const auto set = face::parse_verification_set(bytes);
+    if (set.ok()) {
+      BAUTA_ASSERT(set->images.size() == 2 * set->mated.size());
+      for (const face::ImagePair& pair : set->pairs()) (void)set->face(pair.probe);
+    }
+    return same_if(set.ok(), bytes);
+  };
+  return {"verification set", bytes_of(kPickle), run};
+}
+
 // The rows of a file of embeddings, all of which must be there once its header is accepted.
 Parser npy() {
   const auto run = [](ByteView bytes) -> std::optional<Bytes> {
@@ -419,6 +436,7 @@ std::vector<Parser> file_parsers() {
           configuration(),
           rest_body(),
           npy(),
+          verification_set(),
           backup()};
 }
 

@@ -343,9 +343,17 @@ class Parser {
     CLI::App* eval = add_group("eval", "Measure accuracy on labelled images");
     {
       auto [pairs, options] =
-          add(eval, "pairs", "1:1 accuracy on a list of pairs in the LFW format", eval_pairs);
-      pairs->add_option("--pairs", options->pairs, "Pairs file")->required();
+          add(eval, "pairs", "1:1 accuracy on a list of pairs in the LFW format, or a set of them",
+              eval_pairs);
+      pairs->add_option("--pairs", options->pairs, "Pairs file; goes with --images");
+      pairs->add_option("--set", options->set,
+                        "In place of both: a verification set (lfw.bin, agedb_30.bin, calfw.bin, "
+                        "cplfw.bin, cfp_fp.bin): pairs of images that are aligned already");
       add_eval_options(pairs, options);
+      pairs
+          ->add_option("--target-fmr", options->target_fmr,
+                       "Also say at which threshold the false match rate is at most this")
+          ->check(CLI::Range(1e-9, 0.5));
       pairs
           ->add_option("--mode", options->mode,
                        "plain: compare in the clear; template: under encryption; image: extract "
@@ -358,7 +366,12 @@ class Parser {
     {
       auto [open_set, options] =
           add(eval, "identify", "1:N open-set accuracy at the engine's threshold", eval_identify);
-      add_eval_options(open_set, options);
+      add_eval_options(open_set, options)->required();
+      open_set
+          ->add_option("--target-fpir", options->target_fpir,
+                       "Also say at which threshold the false positive rate is at most this")
+          ->check(CLI::Range(1e-9, 0.5));
+      open_set->add_option("--svg", options->svg, "Draw FNIR against FPIR into this file");
       open_set
           ->add_option("--mode", options->mode,
                        "plain: compare in the clear; template: under encryption; network: images "
@@ -372,9 +385,26 @@ class Parser {
                        "Other images to identify: of enrolled and of unknown people")
           ->capture_default_str();
     }
+    {
+      auto [ranges, options] =
+          add(eval, "ranges", "How large a network's values become on faces, beside its bounds",
+              eval_ranges);
+      ranges->add_option("--model", options->model, "Network file (.bnet)")->required();
+      ranges->add_option("--images", options->images, "Folder of photos, searched in depth");
+      ranges->add_option(
+          "--crops", options->crops,
+          "Aligned faces as the network packs them: a .npy file, a row of float32 RGB "
+          "values from 0 to 255 for each");
+      ranges
+          ->add_option("--detector", options->detector,
+                       "Face detector: haar5, haar, yunet, or the ONNX file of YuNet")
+          ->capture_default_str();
+    }
   }
-  static void add_eval_options(CLI::App* command, EvalOptions* options) {
-    command->add_option("--images", options->images, "Folder with NAME/NAME_0001.jpg")->required();
+  // The option of the images.
+  static CLI::Option* add_eval_options(CLI::App* command, EvalOptions* options) {
+    CLI::Option* images =
+        command->add_option("--images", options->images, "Folder with NAME/NAME_0001.jpg");
     command
         ->add_option("--engine", options->engine,
                      "Feature extractor: patchnet, classic, or the file that describes a network")
@@ -383,6 +413,7 @@ class Parser {
         ->add_option("--detector", options->detector,
                      "Face detector: haar5, haar, yunet, or the ONNX file of YuNet")
         ->capture_default_str();
+    return images;
   }
 
   void add_bench() {

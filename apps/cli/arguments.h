@@ -112,10 +112,16 @@ struct VerifyOptions {
 };
 
 struct EvalOptions {
-  std::filesystem::path pairs, images;
+  std::filesystem::path pairs, images, set, svg;
   std::string engine = "patchnet", detector = "haar5", mode = "template";
-  size_t sample = 0;  // 0: all
+  double target_fmr = 0, target_fpir = 0;  // 0: no calibration
+  size_t sample = 0;                       // 0: all
   size_t enrolled = 500, probes = 500;
+};
+
+struct EvalRangesOptions {
+  std::filesystem::path model, images, crops;
+  std::string detector = "haar5";
 };
 
 struct ServeOptions {
@@ -239,6 +245,7 @@ Result<Report> identify(const CommonOptions&, const IdentifyOptions&);         /
 Result<Report> verify(const CommonOptions&, const VerifyOptions&);             // recognise.cpp
 Result<Report> eval_pairs(const CommonOptions&, const EvalOptions&);           // eval.cpp
 Result<Report> eval_identify(const CommonOptions&, const EvalOptions&);        // eval.cpp
+Result<Report> eval_ranges(const CommonOptions&, const EvalRangesOptions&);    // eval_ranges.cpp
 Result<Report> bench_match(const CommonOptions&, const BenchMatchOptions&);    // bench_match.cpp
 Result<Report> bench_decide(const CommonOptions&, const BenchDecideOptions&);  // bench_decide.cpp
 Result<Report> bench_network(const CommonOptions&,

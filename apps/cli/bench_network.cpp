@@ -144,6 +144,9 @@ Result<std::vector<ckks::SeededCiphertext>> encrypt_image(const circuits::Plan& 
 struct Timings {
   double keys = 0, prepare = 0;
   std::vector<double> runs, runs_predicted;
+  // Of a run in which each group of patches has a machine like this one to itself, and one of them
+  // adds up the shares: the slowest group, and what comes after all groups.
+  std::vector<double> critical_paths;
   std::vector<std::vector<double>> layers, layers_predicted;  // [layer][run]
 
   // As the kernels go now: the load of a shared machine changes within seconds.
@@ -174,14 +177,16 @@ std::string to_text(const Json& json) {
                         layer["seconds_predicted"].get<double>());
   text += fmt::format(
       "{}, {} threads, {}: {:.2f} s an image (predicted {:.2f}), {:.2f} s the first with its "
-      "weights; keys {:.1f} s\nmemory {:.2f} GB at most (predicted {:.2f}), keys {:.2f} GB on the "
+      "weights; keys {:.1f} s\n{} groups of patches: {:.2f} s with a machine like this for each\n"
+      "memory {:.2f} GB at most (predicted {:.2f}), keys {:.2f} GB on the "
       "wire, an image {:.2f} MB\nN {}, log QP {:.1f}, {} rotations and {} hoisted, {} plaintext "
       "products\n{} images against the network in the clear: cosine at least {:.7f}, largest "
       "error {:.1e}, rms {:.1e} (predicted {:.1e})\n",
       json["model"].get<std::string>(), json["threads"].get<size_t>(),
       json["isa"].get<std::string>(), json["seconds_warm"].get<double>(),
       json["seconds_predicted"].get<double>(), json["seconds_cold"].get<double>(),
-      json["seconds_keys"].get<double>(), json["peak_rss_bytes"].get<double>() / 1e9,
+      json["seconds_keys"].get<double>(), json["groups"].get<size_t>(),
+      json["seconds_critical_path"].get<double>(), json["peak_rss_bytes"].get<double>() / 1e9,
       json["bytes_predicted"].get<double>() / 1e9, json["key_bytes"].get<double>() / 1e9,
       json["upload_bytes"].get<double>() / 1e6, json["n"].get<size_t>(),
       json["log_qp"].get<double>(), json["rotations"].get<size_t>(),
@@ -234,13 +239,22 @@ Result<Report> bench_network(const CommonOptions& common, const BenchNetworkOpti
       image.push_back(to_evaluation(expand(ciphertext), &pool));
     Clock::time_point layer_start = start;
     std::vector<double> layer_seconds(plan.steps.size());
+    const double share_of_expansion = seconds_since(start) / static_cast<double>(plan.groups);
+    Clock::time_point group_start = Clock::now();
+    double slowest_group = 0;
     ckks::EvaluationCiphertext result =
-        prepared.run(std::move(image), [&](size_t layer, const auto&) {
+        prepared.run(std::move(image), [&](size_t layer, const auto& output) {
           layer_seconds[layer] += seconds_since(layer_start);
           layer_start = Clock::now();
+          if (!output.empty()) return;
+          slowest_group = std::max(slowest_group, seconds_since(group_start));
+          group_start = layer_start;
         });
     result = prepared.reference(std::move(result));
     timings.runs.push_back(seconds_since(start));
+    if (run > 0)
+      timings.critical_paths.push_back(share_of_expansion + slowest_group +
+                                       seconds_since(group_start));
     for (size_t layer = 0; run > 0 && layer < layer_seconds.size(); ++layer)
       timings.layers[layer].push_back(layer_seconds[layer]);
     BAUTA_TRY(const std::vector<double> embedding, decrypt_embedding(plan, key, result));
@@ -262,6 +276,8 @@ Result<Report> bench_network(const CommonOptions& common, const BenchNetworkOpti
       {"seconds_cold", timings.prepare + timings.runs.front()},
       {"seconds_warm", median({timings.runs.begin() + 1, timings.runs.end()})},
       {"seconds_predicted", median(timings.runs_predicted)},
+      {"groups", plan.groups},
+      {"seconds_critical_path", median(timings.critical_paths)},
       {"peak_rss_bytes", peak_rss_bytes()},
       {"bytes_predicted", bytes_before + plan.bytes()},
       {"key_bytes", plan.key_wire_bytes()},

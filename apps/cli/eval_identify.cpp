@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <map>
 
 #include "apps/cli/arguments.h"
+#include "apps/cli/det_plot.h"
 #include "apps/cli/served_deployment.h"
 #include "base/file.h"
 #include "face/evaluation.h"
@@ -276,10 +278,52 @@ void add_scores(Report& report, const Results& results) {
   }
 }
 
+// At every threshold at which a rate changes, and at the engine's.
+std::vector<OpenSetRates> rates_of(const Results& results, double threshold) {
+  std::vector<double> thresholds{threshold};
+  for (const Results::Judged& j : results.judged)
+    if (j.outcome) thresholds.push_back(std::nextafter(j.outcome->score, 2.0));
+  std::ranges::sort(thresholds);
+  std::vector<OpenSetRates> rates;
+  for (const double at : thresholds) rates.push_back({at, results.fpir(at), results.fnir(at)});
+  return rates;
+}
+
+// The lowest threshold with at most that false positive rate.
+Status add_calibration(Report& report, const Results& results, double threshold, double target) {
+  const size_t nonmated = results.judged.size() - results.mated_count();
+  if (static_cast<double>(nonmated) * target < 1)
+    return make_error(ErrorCode::invalid_argument,
+                      "a false positive rate of {:g} cannot be told from {} non-mated probes",
+                      target, nonmated);
+  const std::vector<OpenSetRates> rates = rates_of(results, threshold);
+  const auto found =
+      std::ranges::find_if(rates, [&](const OpenSetRates& each) { return each.fpir <= target; });
+  report.json["calibration"] = {{"target_fpir", target},
+                                {"threshold", found->threshold},
+                                {"fpir", found->fpir},
+                                {"fnir", found->fnir}};
+  report.text += fmt::format("at threshold {:.4f}: FPIR {:.4f} (asked for {:.4f}), FNIR {:.4f}\n",
+                             found->threshold, found->fpir, target, found->fnir);
+  return {};
+}
+
+Status draw(const fs::path& path, const std::string& engine, const Results& results,
+            double threshold) {
+  const size_t probes =
+      std::max(results.mated_count(), results.judged.size() - results.mated_count());
+  const double least = std::pow(10, -std::ceil(std::log10(static_cast<double>(probes))));
+  return write_file_atomically(
+      path, as_bytes(det_svg(engine, rates_of(results, threshold), threshold, least)));
+}
+
 }  // namespace
 
 Result<Report> eval_identify(const CommonOptions& common, const EvalOptions& options) {
   const auto start = std::chrono::steady_clock::now();
+  if (options.mode == kNetworkMode && (options.target_fpir > 0 || !options.svg.empty()))
+    return make_error(ErrorCode::invalid_argument,
+                      "--target-fpir and --svg need scores, which --mode network does not show");
   BAUTA_TRY(const Plan plan, make_plan(options));
   BAUTA_TRY(const std::unique_ptr<face::Engine> engine, face::make_engine(options.engine));
   const double threshold = engine->contract().threshold_identify;
@@ -340,6 +384,10 @@ Result<Report> eval_identify(const CommonOptions& common, const EvalOptions& opt
       engine->contract().engine, options.mode, threshold, enrolled, plan.enrolled.size() - enrolled,
       mated, results.judged.size() - mated, false_accepts, misidentified, false_rejects.size(),
       results.fpir(threshold), results.fnir(threshold), unusable);
+  if (options.target_fpir > 0)
+    BAUTA_CHECK(add_calibration(report, results, threshold, options.target_fpir));
+  if (!options.svg.empty())
+    BAUTA_CHECK(draw(options.svg, engine->contract().engine, results, threshold));
   for (const std::string& image : false_rejects)
     report.text += fmt::format("  not recognised: {}\n", image);
   return report;

@@ -7,10 +7,57 @@
 #include "apps/cli/arguments.h"
 #include "apps/cli/temporary_deployment.h"
 #include "base/file.h"
-#include "face/evaluation.h"
+#include "face/verification_set.h"
 
 namespace bauta::cli {
 namespace {
+
+constexpr size_t kMaxImage_bytes = size_t{32} << 20;
+
+// Pairs of labelled faces: photos, or images that are aligned already.
+struct LabelledFaces {
+  std::vector<face::ImagePair> pairs;
+  // Of `pairs`, whatever is left of them.
+  std::function<Result<face::EmbeddedImages>(const std::vector<face::ImagePair>& pairs,
+                                             const face::Engine&, ThreadPool&,
+                                             const face::Progress&)>
+      embed;
+  // A face that was found before, by the path of its image.
+  std::function<Result<face::AlignedFace>(const std::filesystem::path&)> find;
+};
+
+Result<LabelledFaces> read_photos(const EvalOptions& options) {
+  BAUTA_TRY(std::vector<face::ImagePair> all, face::read_pairs(options.pairs, options.images));
+  BAUTA_TRY(std::shared_ptr<const face::Detector> detector, face::make_detector(options.detector));
+  face::FaceOptions face_options;
+  face_options.choice = face::FaceChoice::largest_central;
+  return LabelledFaces{std::move(all),
+                       [=, name = options.detector](const auto& pairs, const auto& engine,
+                                                    auto& threads, const auto& progress) {
+                         return face::embed_images(
+                             face::images_of(pairs), [&] { return face::make_detector(name); },
+                             engine, face_options, threads, progress);
+                       },
+                       [=](const std::filesystem::path& path) -> Result<face::AlignedFace> {
+                         BAUTA_TRY(const Bytes image, read_file(path, kMaxImage_bytes));
+                         BAUTA_TRY(const face::FaceOutcome outcome,
+                                   face::find_face(image, *detector, face_options));
+                         BAUTA_ASSERT(outcome.face() != nullptr);
+                         return outcome.face()->aligned;
+                       }};
+}
+
+Result<LabelledFaces> read_set(const std::filesystem::path& path) {
+  BAUTA_TRY(Bytes bytes, read_file(path, face::kMaxVerificationSet_bytes));
+  const auto file = std::make_shared<const Bytes>(std::move(bytes));  // which the set points into
+  BAUTA_TRY(const face::VerificationSet set, face::parse_verification_set(*file));
+  return LabelledFaces{
+      set.pairs(),
+      [set, file](const auto& pairs, const auto& engine, auto& threads, const auto& progress) {
+        return face::embed_set(set, pairs, engine, threads, progress);
+      },
+      [set, file](const std::filesystem::path& image) { return set.face(image); }};
+}
 
 // Scores pairs through the whole encrypted path and keeps how far each lies from the score in the
 // clear.
@@ -18,12 +65,13 @@ class EncryptedScorer {
  public:
   // images: whose embeddings will be scored.
   static Result<std::unique_ptr<EncryptedScorer>> create(const EvalOptions& options, size_t threads,
+                                                         const LabelledFaces& faces,
                                                          const face::EmbeddedImages& images) {
     BAUTA_TRY(auto deployment, TemporaryDeployment::create({options.engine, options.detector},
                                                            options.mode, threads));
     std::unique_ptr<EncryptedScorer> scorer(new EncryptedScorer(std::move(deployment)));
     if (options.mode != kImageMode) return scorer;
-    BAUTA_TRY(scorer->detector_, face::make_detector(options.detector));
+    scorer->find_face_ = faces.find;
     for (const auto& [path, image] : images)
       if (image.embedding) scorer->paths_.try_emplace(*image.embedding, path);
     return scorer;
@@ -66,7 +114,7 @@ class EncryptedScorer {
         subjects_.try_emplace(reference, fmt::format("image-{}", subjects_.size()));
     if (!added) return entry->second;
     edge::Edge& edge = deployment_->edge();
-    if (detector_ == nullptr) {
+    if (!find_face_) {
       BAUTA_CHECK(
           edge.enroll(TemporaryDeployment::kGallery, entry->second, std::span(&reference, 1)));
     } else {
@@ -78,25 +126,18 @@ class EncryptedScorer {
 
   Result<edge::Recognition> verify(const std::string& subject, const face::Embedding& probe) {
     edge::Edge& edge = deployment_->edge();
-    if (detector_ == nullptr) return edge.verify(TemporaryDeployment::kGallery, subject, probe);
+    if (!find_face_) return edge.verify(TemporaryDeployment::kGallery, subject, probe);
     BAUTA_TRY(const face::AlignedFace face, aligned(probe));
     return edge.verify(TemporaryDeployment::kGallery, subject, face);
   }
 
   // The face that gave the embedding, found again.
   Result<face::AlignedFace> aligned(const face::Embedding& embedding) const {
-    BAUTA_TRY(const Bytes image, read_file(paths_.at(embedding), kMaxImage_bytes));
-    face::FaceOptions options;
-    options.choice = face::FaceChoice::largest_central;
-    BAUTA_TRY(const face::FaceOutcome outcome, face::find_face(image, *detector_, options));
-    BAUTA_ASSERT(outcome.face() != nullptr);  // it was found before
-    return outcome.face()->aligned;
+    return find_face_(paths_.at(embedding));
   }
 
-  static constexpr size_t kMaxImage_bytes = size_t{32} << 20;
-
   std::unique_ptr<TemporaryDeployment> deployment_;
-  std::unique_ptr<face::Detector> detector_;  // in image mode
+  decltype(LabelledFaces::find) find_face_;  // in image mode
   std::map<face::Embedding, std::filesystem::path> paths_;
   std::map<face::Embedding, std::string> subjects_;
   double error_max_ = 0, squared_errors_ = 0;
@@ -116,21 +157,19 @@ std::vector<face::ImagePair> sample_evenly(const std::vector<face::ImagePair>& p
 
 Result<Report> eval_pairs(const CommonOptions& common, const EvalOptions& options) {
   const auto start = std::chrono::steady_clock::now();
-  BAUTA_TRY(const std::vector<face::ImagePair> all,
-            face::read_pairs(options.pairs, options.images));
-  const std::vector<face::ImagePair> pairs = sample_evenly(all, options.sample);
+  if (options.set.empty() == (options.pairs.empty() || options.images.empty()))
+    return make_error(ErrorCode::invalid_argument, "give either --pairs and --images, or --set");
+  BAUTA_TRY(const LabelledFaces faces,
+            options.set.empty() ? read_photos(options) : read_set(options.set));
+  const std::vector<face::ImagePair> pairs = sample_evenly(faces.pairs, options.sample);
   BAUTA_TRY(const std::unique_ptr<face::Engine> engine, face::make_engine(options.engine));
 
   ThreadPool threads(common.threads == 0 ? available_processors() : common.threads);
-  face::FaceOptions face_options;
-  face_options.choice = face::FaceChoice::largest_central;
-  const std::vector<std::filesystem::path> paths = face::images_of(pairs);
   face::EmbeddedImages images;
   {
-    Progress progress("images", paths.size());
-    BAUTA_TRY(images, face::embed_images(
-                          paths, [&] { return face::make_detector(options.detector); }, *engine,
-                          face_options, threads, [&](size_t, size_t) { progress.advance(); }));
+    Progress progress("images", face::images_of(pairs).size());
+    BAUTA_TRY(images,
+              faces.embed(pairs, *engine, threads, [&](size_t, size_t) { progress.advance(); }));
   }
   size_t failures_to_enrol = 0;
   for (const auto& [path, image] : images)
@@ -142,7 +181,7 @@ Result<Report> eval_pairs(const CommonOptions& common, const EvalOptions& option
     return face::cosine_score(reference, probe);
   };
   if (options.mode != "plain") {
-    BAUTA_TRY(encrypted, EncryptedScorer::create(options, common.threads, images));
+    BAUTA_TRY(encrypted, EncryptedScorer::create(options, common.threads, faces, images));
     scorer = std::ref(*encrypted);
   }
   std::vector<face::ScoredPair> scored;
@@ -152,13 +191,17 @@ Result<Report> eval_pairs(const CommonOptions& common, const EvalOptions& option
                                         [&](size_t, size_t) { progress.advance(); }));
   }
   BAUTA_TRY(const face::PairsReport result, face::report_pairs(scored));
+  std::optional<face::Calibration> calibration;
+  if (options.target_fmr > 0) {
+    BAUTA_TRY(calibration, face::calibrate(scored, options.target_fmr));
+  }
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 
   Report report;
   report.json = {
       {"engine", engine->contract().engine},
-      {"detector", options.detector},
+      {"detector", options.set.empty() ? Json(options.detector) : Json()},
       {"mode", options.mode},
       {"pairs", result.pairs},
       {"folds", result.folds},
@@ -180,8 +223,17 @@ Result<Report> eval_pairs(const CommonOptions& common, const EvalOptions& option
       "{:.2f} % at 0.1 %; {} of {} images could not be enrolled; {:.0f} s\n",
       engine->contract().engine, options.mode, result.pairs, result.folds,
       100 * result.accuracy_mean, 100 * result.accuracy_std, 100 * result.eer,
-      100 * result.tar_at_far_1e_2, 100 * result.tar_at_far_1e_3, failures_to_enrol, paths.size(),
+      100 * result.tar_at_far_1e_2, 100 * result.tar_at_far_1e_3, failures_to_enrol, images.size(),
       seconds);
+  if (calibration) {
+    report.json["calibration"] = {{"target_fmr", options.target_fmr},
+                                  {"threshold", calibration->threshold},
+                                  {"fmr", calibration->fmr},
+                                  {"fnmr", calibration->fnmr}};
+    report.text += fmt::format("at threshold {:.4f}: FMR {:.2e} (asked for {:.2e}), FNMR {:.4f}\n",
+                               calibration->threshold, calibration->fmr, options.target_fmr,
+                               calibration->fnmr);
+  }
   if (encrypted)
     report.text += fmt::format(
         "encrypted against plain scores: largest difference {:.2e}, rms {:.2e}; {} "

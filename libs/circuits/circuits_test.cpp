@@ -85,16 +85,21 @@ TEST(EncryptedNetwork, TwinComputesWhatTheNetworkDoes) {
       const auto prepared = EncryptedNetwork<ckks::PlainEvaluator>::prepare(*plan, network, twin);
       ASSERT_TRUE(prepared.ok()) << prepared.error().message;
       const std::vector<float> maps = random_maps(network);
-      size_t layers = 0;
+      size_t layers = 0, shares = 0;
       const auto result = prepared->run(
           encrypt(twin, *plan, packed(*plan, network, maps)), [&](size_t layer, auto output) {
             const bool last = layer + 1 == network.layers.size();
+            if (last && output.empty()) {
+              EXPECT_EQ(layers, ++shares * layer);
+              return;
+            }
             EXPECT_EQ(layer, last ? layer : layers++ % (network.layers.size() - 1));
             EXPECT_EQ(output.size(), last ? 1 : plan->layouts[layer + 1].lead());
             for (const auto& each : output)
               EXPECT_EQ(each.limbs, last ? kResultLimbs : plan->steps[layer + 1].limbs);
           });
       EXPECT_EQ(layers, plan->groups * (network.layers.size() - 1));
+      EXPECT_EQ(shares, plan->groups);
       const std::vector<float> expected = network::evaluate(network, maps);
       const size_t width = plan->gallery.width();
       EXPECT_LT(distance(template_values(result.slots, width, expected.size()), expected), 1e-4);

@@ -123,6 +123,7 @@ typename Scheme::Ciphertext EncryptedNetwork<Scheme>::run(std::vector<Ciphertext
         run_group(group, {std::make_move_iterator(first), std::make_move_iterator(first + strands)},
                   observer);
     multiply(layers_.back().groups[group], features, sums);
+    if (observer) observer(layers_.size() - 1, {});
   }
   Ciphertext result = finish_linear(sums);
   if (observer) observer(layers_.size() - 1, {&result, 1});

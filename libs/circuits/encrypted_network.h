@@ -18,7 +18,7 @@ class EncryptedNetwork {
  public:
   using Ciphertext = typename Scheme::Ciphertext;
   // Called with the index of each layer that is done and with what came out of it, for one group
-  // of patches after the other.
+  // of patches after the other; with no ciphertext when a group has had its share of the last.
   using Observer = std::function<void(size_t layer, std::span<const Ciphertext> output)>;
 
   // Encodes all weights. Precondition: `plan` is of `network`. Error invalid_argument: a weight too

@@ -1,5 +1,6 @@
 #include "circuits/precision.h"
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 
@@ -115,6 +116,20 @@ double predicted_error(const Plan& plan, const network::Network& network,
       squares += std::pow(double{noisy[i]} - double{exact[i]}, 2);
   }
   return std::sqrt(squares / static_cast<double>(kEvaluations * exact.size()));
+}
+
+double largest_value(const Plan& plan, size_t layer) {
+  const auto room = [&](size_t limbs, double scale) {
+    double modulus = 1;
+    for (size_t i = 0; i < limbs; ++i)
+      modulus *= plan.ring.parameters().all_moduli().modulus(i).value();
+    return modulus / (2 * scale);
+  };
+  // Slots up to a size have coefficients up to it.
+  if (layer + 1 < plan.steps.size())
+    return room(plan.steps[layer + 1].limbs, plan.steps[layer + 1].scale);
+  return std::min(room(kResultLimbs, plan.result_scale),
+                  room(kBaseLimbs, plan.gallery.reference_scale()));
 }
 
 }  // namespace bauta::circuits

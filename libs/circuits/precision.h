@@ -1,4 +1,4 @@
-// How exact the embedding of an encrypted evaluation is.
+// How exact the embedding of an encrypted evaluation is, and how large its values may be.
 #pragma once
 
 #include <span>
@@ -12,5 +12,9 @@ namespace bauta::circuits {
 // predicts added to every layer.
 double predicted_error(const Plan& plan, const network::Network& network,
                        std::span<const float> maps);
+
+// Below this size no value that `layer` puts out wraps around its ciphertext's modulus; of the last
+// layer, none of the embedding.
+double largest_value(const Plan& plan, size_t layer);
 
 }  // namespace bauta::circuits

@@ -128,12 +128,16 @@ double equal_error_rate(const Scores& scores) {
   return rate;
 }
 
-// The share of mated pairs accepted at the lowest threshold that accepts at most `far` of the
-// non-mated ones.
-double tar_at(const Scores& scores, double far) {
+// The lowest threshold that accepts at most `far` of the non-mated pairs.
+double threshold_at(const Scores& scores, double far) {
   const auto allowed = static_cast<size_t>(far * static_cast<double>(scores.nonmated.size()));
   const double highest_refused = scores.nonmated[scores.nonmated.size() - 1 - allowed];
-  return share_at_or_above(scores.mated, std::nextafter(highest_refused, 2.0));
+  return std::nextafter(highest_refused, 2.0);
+}
+
+// The share of mated pairs accepted there.
+double tar_at(const Scores& scores, double far) {
+  return share_at_or_above(scores.mated, threshold_at(scores, far));
 }
 
 }  // namespace
@@ -251,6 +255,22 @@ Result<PairsReport> report_pairs(const std::vector<ScoredPair>& pairs) {
   report.failed_pairs = static_cast<size_t>(std::count_if(
       pairs.begin(), pairs.end(), [](const ScoredPair& pair) { return !pair.score; }));
   return report;
+}
+
+Result<Calibration> calibrate(const std::vector<ScoredPair>& pairs, double target_fmr) {
+  Scores scores;
+  for (const ScoredPair& pair : pairs) scores.add(pair);
+  scores.sort();
+  if (!(target_fmr > 0 && target_fmr < 1) || scores.mated.empty() ||
+      static_cast<double>(scores.nonmated.size()) * target_fmr < 1)
+    return make_error(ErrorCode::invalid_argument,
+                      "A false match rate of {:g} cannot be told from {} non-mated and {} mated "
+                      "pairs.",
+                      target_fmr, scores.nonmated.size(), scores.mated.size());
+  Calibration result{.threshold = threshold_at(scores, target_fmr)};
+  result.fmr = share_at_or_above(scores.nonmated, result.threshold);
+  result.fnmr = share_below(scores.mated, result.threshold);
+  return result;
 }
 
 }  // namespace bauta::face

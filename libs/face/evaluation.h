@@ -77,4 +77,13 @@ struct PairsReport {
 // Error invalid_argument: fewer than two folds, or no mated or no non-mated pair.
 Result<PairsReport> report_pairs(const std::vector<ScoredPair>& pairs);
 
+// The lowest threshold at or above which no larger share of the non-mated pairs scores than asked.
+struct Calibration {
+  double threshold = 0;
+  double fmr = 0, fnmr = 0;  // there
+};
+// Error invalid_argument: no mated pair, or too few others to tell such a rate: 1 / target_fmr are
+// needed.
+Result<Calibration> calibrate(const std::vector<ScoredPair>& pairs, double target_fmr);
+
 }  // namespace bauta::face

@@ -155,5 +155,21 @@ TEST(Report, NeedsFoldsAndBothKinds) {
   EXPECT_FALSE(report_pairs({{0.5, true, 0}, {0.1, true, 1}}).ok());
 }
 
+TEST(Calibration, IsTheLowestThresholdWithAtMostThatRate) {
+  std::vector<ScoredPair> pairs;
+  for (int i = 0; i < 100; ++i) {
+    pairs.push_back({0.005 * i, false, 0});  // to 0.495
+    pairs.push_back({0.4 + 0.005 * i, true, 0});
+  }
+  const auto calibration = calibrate(pairs, 0.1);
+  ASSERT_TRUE(calibration.ok()) << calibration.error().message;
+  EXPECT_GT(calibration->threshold, 0.445);
+  EXPECT_LT(calibration->threshold, 0.45);
+  EXPECT_DOUBLE_EQ(calibration->fmr, 0.1);
+  EXPECT_DOUBLE_EQ(calibration->fnmr, 0.1);
+  EXPECT_TRUE(calibrate(pairs, 0.01).ok());
+  for (const double rate : {0.009, 0.0, 1.0}) EXPECT_FALSE(calibrate(pairs, rate).ok());
+}
+
 }  // namespace
 }  // namespace bauta::face

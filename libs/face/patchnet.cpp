@@ -1,7 +1,6 @@
-#include <algorithm>
-
 #include "face/engine.h"
 #include "network/evaluation.h"
+#include "network/ranges.h"
 
 namespace bauta::face {
 namespace {
@@ -26,14 +25,10 @@ class PatchnetEngine final : public Engine {
   const EmbeddingContract& contract() const override { return contract_; }
 
   Result<Embedding> extract(const AlignedFace& face) const override {
-    bool in_range = true;
+    network::Ranges ranges(network_);
     Embedding embedding =
-        evaluate(network_, network::input_maps(face.image.rgb, network_.input),
-                 [&](size_t layer, std::span<const float> output) {
-                   if (const auto* square = std::get_if<network::Square>(&network_.layers[layer]))
-                     in_range &= std::ranges::max(output) <= square->bound * square->bound;
-                 });
-    if (!in_range)
+        evaluate(network_, network::input_maps(face.image.rgb, network_.input), std::ref(ranges));
+    if (!ranges.kept())
       return make_error(ErrorCode::refused,
                         "the picture is too unlike a face for the network {}; take another",
                         network_.name);

@@ -158,15 +158,9 @@ std::vector<float> multiply(const Linear& layer, const std::vector<float>& featu
   return result;
 }
 
-}  // namespace
-
-std::vector<float> input_maps(ByteView rgb, const InputGeometry& geometry) {
-  BAUTA_ASSERT(rgb.size() == size_t{kFaceSide} * kFaceSide * 3);
-  const uint32_t margin = (geometry.packed_side - geometry.side) / 2;
-  std::vector<Coverage> covered;
-  for (uint32_t i = 0; i < geometry.side; ++i)
-    covered.push_back(coverage(margin + i, geometry.packed_side));
-
+// pixel(y, x, colour): of the central part, 0 to 255.
+template <typename Pixel>
+std::vector<float> cut_maps(const InputGeometry& geometry, Pixel pixel_at) {
   const uint32_t block = geometry.block_side, map_side = geometry.map_side();
   std::vector<float> maps;
   maps.reserve(size_t{geometry.patches()} * geometry.channels() * geometry.positions());
@@ -178,12 +172,35 @@ std::vector<float> input_maps(ByteView rgb, const InputGeometry& geometry) {
       for (uint32_t q = 0; q < geometry.positions(); ++q) {
         const uint32_t y = top + q / map_side * block + pixel / block;
         const uint32_t x = left + q % map_side * block + pixel % block;
-        maps.push_back(
-            static_cast<float>(shrunk_pixel(rgb, covered[y], covered[x], colour)) / 127.5f - 1);
+        maps.push_back(pixel_at(y, x, colour) / 127.5f - 1);
       }
     }
   }
   return maps;
+}
+
+uint32_t margin_of(const InputGeometry& geometry) {
+  return (geometry.packed_side - geometry.side) / 2;
+}
+
+}  // namespace
+
+std::vector<float> input_maps(ByteView rgb, const InputGeometry& geometry) {
+  BAUTA_ASSERT(rgb.size() == size_t{kFaceSide} * kFaceSide * 3);
+  std::vector<Coverage> covered;
+  for (uint32_t i = 0; i < geometry.side; ++i)
+    covered.push_back(coverage(margin_of(geometry) + i, geometry.packed_side));
+  return cut_maps(geometry, [&](uint32_t y, uint32_t x, uint32_t colour) {
+    return static_cast<float>(shrunk_pixel(rgb, covered[y], covered[x], colour));
+  });
+}
+
+std::vector<float> input_maps_of_scaled(std::span<const float> rgb, const InputGeometry& geometry) {
+  const size_t side = geometry.packed_side, margin = margin_of(geometry);
+  BAUTA_ASSERT(rgb.size() == side * side * 3);
+  return cut_maps(geometry, [&](uint32_t y, uint32_t x, uint32_t colour) {
+    return rgb[((margin + y) * side + margin + x) * 3 + colour];
+  });
 }
 
 std::vector<float> evaluate(const Network& network, std::span<const float> maps,

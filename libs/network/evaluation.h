@@ -11,6 +11,9 @@ namespace bauta::network {
 // kFaceSide x kFaceSide RGB pixels, row by row.
 // Precondition: rgb.size() == kFaceSide * kFaceSide * 3.
 std::vector<float> input_maps(ByteView rgb, const InputGeometry& geometry);
+// The same from a face that is scaled already: packed_side x packed_side RGB pixels, 0 to 255.
+// Precondition: rgb.size() == packed_side * packed_side * 3.
+std::vector<float> input_maps_of_scaled(std::span<const float> rgb, const InputGeometry& geometry);
 
 // Called with the index of each layer and its output maps, in order; what it changes in them, the
 // next layer sees.

@@ -6,6 +6,8 @@
 
 #include <gtest/gtest.h>
 
+#include "network/ranges.h"
+
 namespace bauta::network {
 namespace {
 
@@ -111,6 +113,35 @@ TEST(InputMaps, ShrinkingAveragesAreas) {
   put(55, 54, 3);
   put(55, 55, 4);  // the average, 2.5, is rounded up
   EXPECT_FLOAT_EQ(input_maps(rgb, geometry)[0], 3 / 127.5f - 1);
+}
+
+TEST(Ranges, AreTheLargestSoFar) {
+  Network network = one_convolution(4, 2);
+  network.layers.push_back(Square{2, 4, 0, std::vector<float>(32, 0.25f)});
+  auto& bound = std::get<Square>(network.layers[1]).bound;
+  const std::vector<float> maps = random_values(48, 5);
+  float largest = 0;
+  evaluate(network, maps, [&](size_t layer, std::span<const float> output) {
+    for (const float value : output)
+      if (layer == 0) largest = std::max(largest, std::abs(value + 0.25f));
+  });
+  Ranges ranges(network);
+  evaluate(network, maps, std::ref(ranges));
+  evaluate(network, std::vector<float>(48), std::ref(ranges));
+  EXPECT_FLOAT_EQ(ranges.largest()[1], largest);
+  EXPECT_EQ(ranges.largest()[0], 0);
+  bound = 1.01f * largest;
+  EXPECT_TRUE(ranges.kept());
+  bound = 0.99f * largest;
+  EXPECT_FALSE(ranges.kept());
+}
+
+TEST(InputMaps, OfAScaledFaceAreThoseOfTheFace) {
+  const InputGeometry geometry{
+      .packed_side = kFaceSide, .side = 96, .patches_per_side = 2, .block_side = 4};
+  const Bytes face = made_up_face();
+  EXPECT_EQ(input_maps(face, geometry),
+            input_maps_of_scaled(std::vector<float>(face.begin(), face.end()), geometry));
 }
 
 }  // namespace

@@ -51,6 +51,21 @@ Recognition to_recognition(const v1::VerifyReply& reply) {
   return recognition;
 }
 
+// Of the engine, which has looked at the face.
+bool is_refusal(const Status& status) {
+  return !status.ok() && status.error().code == ErrorCode::refused;
+}
+
+// Without asking the server.
+Recognition rejection(const Error& refusal, Timings timings, Clock::time_point start) {
+  timings.total = milliseconds_since(start);
+  Recognition recognition;
+  recognition.decision = v1::DECISION_REJECTED;
+  recognition.reason = refusal.message;
+  recognition.timings = timings;
+  return recognition;
+}
+
 void add_timings(const v1::Timings& from, Timings& to) {
   if (from.extract_us() > 0) to.extract = static_cast<double>(from.extract_us()) / 1000;
   to.match = static_cast<double>(from.match_us()) / 1000;
@@ -210,14 +225,16 @@ v1::EnrolRequest Edge::enrol_request(const std::string& gallery, const std::stri
   return request;
 }
 
+// Images, too, are sent only of faces that the engine takes: under encryption nobody sees whether
+// the network leaves the range that it was made for.
 Status Edge::add_reference(const face::AlignedFace& face, v1::EnrolRequest& request) const {
+  BAUTA_TRY(face::Embedding embedding, engine_->extract(face));
+  const WipeAtEnd embedding_end(embedding);
   if (image_sender_) {
     Timings timings;
     BAUTA_TRY(*request.add_images(), encrypt_image(face, timings));
     return {};
   }
-  BAUTA_TRY(face::Embedding embedding, engine_->extract(face));
-  const WipeAtEnd embedding_end(embedding);
   BAUTA_TRY(*request.add_references(), encrypt_reference(embedding));
   return {};
 }
@@ -235,7 +252,11 @@ Result<Enrolment> Edge::enroll(const std::string& gallery, const std::string& su
       continue;
     }
     const WipeAtEnd face_end(face->image.rgb);
-    BAUTA_CHECK(add_reference(*face, request));
+    const Status added = add_reference(*face, request);
+    if (is_refusal(added))
+      enrolment.refused.push_back({i, added.error().message});
+    else
+      BAUTA_CHECK(added);
   }
   if (request.references().empty() && request.images().empty()) return enrolment;
   BAUTA_TRY(const v1::EnrolReply reply, auth_.enrol(request));
@@ -246,7 +267,9 @@ Result<Enrolment> Edge::enroll(const std::string& gallery, const std::string& su
 Result<Enrolment> Edge::enroll(const std::string& gallery, const std::string& subject,
                                const face::AlignedFace& face) {
   v1::EnrolRequest request = enrol_request(gallery, subject);
-  BAUTA_CHECK(add_reference(face, request));
+  const Status added = add_reference(face, request);
+  if (is_refusal(added)) return Enrolment{{}, {{0, added.error().message}}};
+  BAUTA_CHECK(added);
   BAUTA_TRY(const v1::EnrolReply reply, auth_.enrol(request));
   return Enrolment{{reply.reference_ids().begin(), reply.reference_ids().end()}, {}};
 }
@@ -270,14 +293,14 @@ Status Edge::put_probe(const face::Embedding& embedding, Request& request, Timin
 
 template <typename Request>
 Status Edge::put_probe(const face::AlignedFace& face, Request& request, Timings& timings) const {
-  if (image_sender_) {
-    BAUTA_TRY(*request.mutable_image(), encrypt_image(face, timings));
-    return {};
-  }
   const auto start = Clock::now();
   BAUTA_TRY(face::Embedding embedding, engine_->extract(face));
   timings.extract = milliseconds_since(start);
   const WipeAtEnd embedding_end(embedding);
+  if (image_sender_) {
+    BAUTA_TRY(*request.mutable_image(), encrypt_image(face, timings));
+    return {};
+  }
   return put_probe(embedding, request, timings);
 }
 
@@ -290,7 +313,9 @@ Result<Recognition> Edge::ask_identify(const std::string& gallery, const Probe& 
   request.set_gallery(gallery);
   request.set_edge_id(edge_id_);
   *request.mutable_contract() = contract_;
-  BAUTA_CHECK(put_probe(probe, request, timings));
+  const Status put = put_probe(probe, request, timings);
+  if (is_refusal(put)) return rejection(put.error(), timings, start);
+  BAUTA_CHECK(put);
   BAUTA_TRY(*request.mutable_ticket(), sign_ticket(gallery, false, ticketed_digest(request)));
   request.set_max_candidates(max_candidates);
   BAUTA_TRY(const v1::IdentifyReply reply, auth_.identify(request));
@@ -311,7 +336,9 @@ Result<Recognition> Edge::ask_verify(const std::string& gallery, const std::stri
   request.set_subject(subject);
   request.set_edge_id(edge_id_);
   *request.mutable_contract() = contract_;
-  BAUTA_CHECK(put_probe(probe, request, timings));
+  const Status put = put_probe(probe, request, timings);
+  if (is_refusal(put)) return rejection(put.error(), timings, start);
+  BAUTA_CHECK(put);
   BAUTA_TRY(*request.mutable_ticket(), sign_ticket(gallery, true, ticketed_digest(request)));
   BAUTA_TRY(const v1::VerifyReply reply, auth_.verify(request));
   add_timings(reply.timings(), timings);

@@ -34,7 +34,7 @@ struct Timings {
 struct Recognition {
   v1::Decision decision = v1::DECISION_UNSPECIFIED;  // unspecified: the image was refused
   std::string subject;                               // when accepted
-  std::string reason;                                // when refused: a sentence for the person
+  std::string reason;  // when refused, or rejected by the engine: a sentence for the person
   Timings timings;
   face::Presentation presentation = face::Presentation::not_checked;
   std::vector<std::string>
@@ -65,7 +65,8 @@ class Edge {
                                               AuthService& auth);
 
   // Image mode: from now on, the encrypted image is sent in place of a template, and the
-  // authentication server extracts the features. `seed` is create()'s. Error mismatch: another
+  // authentication server extracts the features. A face that the engine refuses is still not sent:
+  // a probe is rejected, a reference refused. `seed` is create()'s. Error mismatch: another
   // network than the engine's; those of circuits::make_plan.
   Status send_images(const network::Network& network, const SecretBytes& seed);
 

@@ -1,11 +1,15 @@
 // Image mode through all parties: the edge encrypts the image, the authentication server extracts
 // the features, and templates of either mode match those of the other.
 #include <atomic>
+#include <random>
+#include <ranges>
 #include <thread>
 
 #include "base/file.h"
 #include "circuits/image_ciphertext.h"
+#include "circuits/precision.h"
 #include "network/evaluation.h"
+#include "network/ranges.h"
 #include "secret/encryption.h"
 #include "tests/system/parties.h"
 
@@ -129,10 +133,69 @@ class ImageModeTest : public SystemTest {
     return recognition.ok() ? recognition->subject : "error";
   }
 
+  std::vector<float> maps_of(const face::AlignedFace& face) const {
+    return network::input_maps(face.image.rgb, network_.input);
+  }
+
+  // As an edge sends it that does not look at the face first.
+  Result<v1::IdentifyReply> identify_unseen(const face::AlignedFace& face) {
+    const circuits::Plan network_plan = plan();
+    v1::IdentifyRequest request;
+    request.set_gallery(kGallery);
+    request.set_edge_id(kEdge);
+    *request.mutable_contract() = contract_;
+    request.set_image(std::string(as_text(circuits::serialize_image(
+        network_plan,
+        *secret::encrypt(image_key(kEdge),
+                         *circuits::encode_image(network_plan, network_.input, maps_of(face)),
+                         network_plan.ring.limbs())))));
+    const auto signer = *TicketSigner::create(seed_of(kEdge));
+    *request.mutable_ticket() =
+        *signer.sign({kEdge, kGallery, /*verification=*/false, ticketed_digest(request)});
+    return parties_->auth->identify(request);
+  }
+
   Bytes network_file_;
   network::Network network_;
   v1::EmbeddingContract contract_;
 };
+
+// colour(y, x, c): of the pixel, 0 to 255.
+face::AlignedFace picture(const std::function<int(int, int, int)>& colour) {
+  face::AlignedFace face{{network::kFaceSide, network::kFaceSide, {}}};
+  for (int y = 0; y < face.image.height; ++y)
+    for (int x = 0; x < face.image.width; ++x)
+      for (int c = 0; c < 3; ++c) face.image.rgb.push_back(static_cast<uint8_t>(colour(y, x, c)));
+  return face;
+}
+
+face::AlignedFace blocks_picture(int side, unsigned seed) {
+  std::mt19937 random(seed);
+  std::vector<int> colours(size_t{3} * network::kFaceSide * network::kFaceSide);
+  for (int& colour : colours) colour = random() % 2 == 0 ? 0 : 255;
+  return picture([&](int y, int x, int c) {
+    return colours[static_cast<size_t>((y / side * 112 + x / side) * 3 + c)];
+  });
+}
+
+face::AlignedFace noise_picture() {
+  std::mt19937 random(1);
+  return picture([&](int, int, int) { return static_cast<int>(random() % 256); });
+}
+
+// Two ears on a disc, eyes and a nose.
+face::AlignedFace cat_picture() {
+  return picture([](int y, int x, int c) {
+    const int dx = std::abs(x - 56), dy = y - 64;
+    const bool ear = y > 8 && y < 40 && std::abs(dx - 28) < (y - 8) / 2;
+    const bool eye = (dx - 16) * (dx - 16) + 2 * (dy + 8) * (dy + 8) < 64;
+    const bool nose = dx < 6 && dy > 8 && dy < 16;
+    if (eye) return c == 1 ? 200 : 20;
+    if (nose) return 30;
+    const int fur[3] = {210, 130, 60};
+    return ear || dx * dx + dy * dy < 1600 ? fur[c] : 90;
+  });
+}
 
 // In one test, because the keys take seconds.
 TEST_F(ImageModeTest, EitherModeRecognisesWhatTheOtherEnrolled) {
@@ -181,6 +244,52 @@ TEST_F(ImageModeTest, EitherModeRecognisesWhatTheOtherEnrolled) {
 
   ASSERT_TRUE(parties_->auth->revoke_edge(kEdge).ok());
   EXPECT_EQ(refusal(grey), ErrorCode::refused);
+}
+
+// Under encryption nobody sees that a picture makes the network leave its range, until the values
+// wrap around the modulus.
+TEST_F(ImageModeTest, NoPictureThatIsNoFaceIsAccepted) {
+  ASSERT_TRUE(parties_->auth->add_network(network_file_).ok());
+  const auto edge = make_edge(true);
+  for (const char* person : {"Arlecchino", "Brighella", "Colombina"})
+    ASSERT_TRUE(enroll(*make_edge(false), person).ok());
+  std::vector<face::AlignedFace> pictures{noise_picture(), cat_picture()};
+  for (const int grey : {0, 255}) pictures.push_back(picture([&](int, int, int) { return grey; }));
+  for (const int side : {7, 14, 28}) pictures.push_back(blocks_picture(side, 1));
+  for (const int width : {8, 14})
+    pictures.push_back(picture([&](int, int x, int) { return x / width % 2 * 255; }));
+
+  const circuits::Plan network_plan = plan();
+  size_t outside = 0, wrapped = 0;
+  for (const face::AlignedFace& face : pictures) {
+    network::Ranges ranges(network_);
+    bool wraps = false;
+    network::evaluate(network_, maps_of(face), [&](size_t layer, std::span<float> output) {
+      ranges(layer, output);
+      const auto size = [](float value) { return std::abs(value); };
+      wraps |= !(std::ranges::max(output | std::views::transform(size)) <
+                 circuits::largest_value(network_plan, layer));
+    });
+    const auto seen = edge->verify(kGallery, "Arlecchino", face);
+    ASSERT_TRUE(seen.ok()) << seen.error().message;
+    EXPECT_EQ(seen->decision, v1::DECISION_REJECTED);
+    EXPECT_EQ(seen->reason.empty(), ranges.kept());
+    const auto unseen = identify_unseen(face);
+    if (unseen.ok()) {
+      EXPECT_EQ(unseen->decision(), v1::DECISION_REJECTED);
+      EXPECT_FALSE(wraps);
+    } else {
+      EXPECT_EQ(unseen.error().code, ErrorCode::refused) << unseen.error().message;
+    }
+    if (!ranges.kept()) ++outside;
+    if (wraps) ++wrapped;
+  }
+  EXPECT_GE(outside, 4u);
+  EXPECT_GE(wrapped, 2u);
+  const auto enrolment = edge->enroll(kGallery, "blocks", blocks_picture(28, 1));
+  ASSERT_TRUE(enrolment.ok());
+  EXPECT_TRUE(enrolment->reference_ids.empty());
+  EXPECT_EQ(enrolment->refused.size(), 1u);
 }
 
 TEST_F(ImageModeTest, MatchingGoesOnBesideAnImageAndMoreImagesAreBusy) {
