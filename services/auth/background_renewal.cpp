@@ -29,13 +29,14 @@ Result<RenewalCounts> AuthServer::renew(const std::string& name, const std::stri
     BAUTA_TRY(counts, auth::renew(catalogue_, directory_, row, key_id, *gallery.keys, *new_keys,
                                   renewal, threads_, options));
     row.key_id = key_id;
-    // The next search finds the keys in memory.
+    // The next search finds the keys in memory, unless one was faster.
     Loaded renewed = gallery;
     renewed.row = row;
     renewed.keys = new_keys;
     renewed.references = std::make_shared<References>();
     std::lock_guard lock(mutex_);
-    loaded_[name] = std::move(renewed);
+    Loaded& known = loaded_[name];
+    if (known.row.key_id != key_id) known = std::move(renewed);
   }
   BAUTA_CHECK(remove_former(catalogue_, directory_, row));
   return counts;

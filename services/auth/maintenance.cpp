@@ -69,14 +69,6 @@ Result<Compaction> AuthServer::compact_with(const std::string& name,
   return done;
 }
 
-Result<Rewriting> AuthServer::rewrite(const std::string& name, const RewriteBlock& rewrite_block) {
-  BAUTA_TRY(const Loaded gallery, find(name));
-  BAUTA_TRY(const Rewriting done,
-            auth::rewrite(catalogue_, directory_, gallery.row, *gallery.keys, rewrite_block));
-  BAUTA_CHECK(catalogue_.finish_erasures());
-  return done;
-}
-
 Status AuthServer::remove_deleted_galleries() {
   // The folders first: one that is seen now belongs to a gallery that exists now or was deleted.
   std::vector<fs::path> folders;

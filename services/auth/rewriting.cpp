@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "services/auth/auth_server.h"
+
 namespace bauta::auth {
 namespace {
 
@@ -71,6 +73,14 @@ Result<Rewriting> rewrite(store::Catalogue& catalogue, const std::filesystem::pa
   }
   // Also what an attempt before was interrupted in.
   BAUTA_CHECK(folder.remove_others(set.segments, /*keep_damaged=*/true));
+  return done;
+}
+
+Result<Rewriting> AuthServer::rewrite(const std::string& name, const RewriteBlock& rewrite_block) {
+  BAUTA_TRY(const Loaded gallery, find(name));
+  BAUTA_TRY(const Rewriting done,
+            auth::rewrite(catalogue_, directory_, gallery.row, *gallery.keys, rewrite_block));
+  BAUTA_CHECK(catalogue_.finish_erasures());
   return done;
 }
 
