@@ -33,7 +33,7 @@ struct Decided {
   std::string subject;   // identify: who was accepted; verify: who was claimed to be
   std::string request_id;
   std::string presentation = "not_checked";  // face::presentation_name
-  edge::Timings timings = {};                // not sent
+  edge::Timings timings{};                   // not sent
 };
 
 // What became of one: "ok", "given up" or "no room", and for the log why.
