@@ -158,7 +158,7 @@ std::vector<float> multiply(const Linear& layer, const std::vector<float>& featu
   return result;
 }
 
-// pixel(y, x, colour): of the central part, 0 to 255.
+// pixel_at(y, x, colour): of the central part, 0 to 255.
 template <typename Pixel>
 std::vector<float> cut_maps(const InputGeometry& geometry, Pixel pixel_at) {
   const uint32_t block = geometry.block_side, map_side = geometry.map_side();
