@@ -29,11 +29,14 @@ Status Connection::connect() {
 Status Connection::start_embedded() {
   BAUTA_CHECK(select_softhsm_directory(config_.softhsm_directory));
   BAUTA_TRY(const FileLock lock, lock_softhsm_directory(config_.softhsm_directory));
+  BAUTA_CHECK(mend_token_files(config_.softhsm_directory));
   Status status = start();
   for (int retry = 0; !status.ok() && retry < kRestartsWhileWritten; ++retry) {
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
     status = start();
   }
+  // Without a copy the token works all the same; the next login tries again.
+  if (status.ok()) (void)keep_token_files(config_.softhsm_directory);
   return status;
 }
 

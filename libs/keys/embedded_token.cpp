@@ -21,6 +21,8 @@ namespace fs = std::filesystem;
 constexpr std::string_view kLabel = "bauta";
 constexpr size_t kPinRandom_bytes = 16;
 constexpr int64_t kLockWait_ms = 10'000;
+constexpr size_t kMaxTokenFile_bytes = size_t{1} << 20;
+constexpr const char* kTokenFile = "token.object";
 constexpr const char* kModulePaths[] = {
     "/usr/lib/softhsm/libsofthsm2.so",   // Debian, Ubuntu
     "/usr/lib64/pkcs11/libsofthsm2.so",  // Fedora
@@ -37,6 +39,10 @@ fs::path installed_module() {
 
 fs::path tokens_of(const fs::path& directory) {
   return directory / "tokens";
+}
+// The copies of the tokens' own files, each named as its token.
+fs::path copies_of(const fs::path& directory) {
+  return directory / "token-copies";
 }
 fs::path user_pin_of(const fs::path& directory) {
   return directory / "user-pin";
@@ -163,6 +169,35 @@ Status sync_softhsm_directory(const fs::path& directory) {
   if (synced && !reason) return {};
   return make_error(ErrorCode::unavailable, "cannot write the token directory {} to the disk",
                     directory.string());
+}
+
+Status keep_token_files(const fs::path& directory) {
+  BAUTA_CHECK(create_directory(copies_of(directory), 0700));
+  std::error_code reason;
+  for (fs::directory_iterator token(tokens_of(directory), reason), end; !reason && token != end;
+       token.increment(reason)) {
+    const Result<Bytes> file = read_file(token->path() / kTokenFile, kMaxTokenFile_bytes);
+    if (!file.ok() || file->empty()) continue;
+    const fs::path copy = copies_of(directory) / token->path().filename();
+    if (const Result<Bytes> kept = read_file(copy, kMaxTokenFile_bytes);
+        !kept.ok() || *kept != *file)
+      BAUTA_CHECK(write_file_atomically(copy, *file, 0600));
+  }
+  return {};
+}
+
+Status mend_token_files(const fs::path& directory) {
+  std::error_code reason;
+  for (fs::directory_iterator copy(copies_of(directory), reason), end; !reason && copy != end;
+       copy.increment(reason)) {
+    const fs::path token = tokens_of(directory) / copy->path().filename();
+    const Result<Bytes> kept = read_file(copy->path(), kMaxTokenFile_bytes);
+    if (!kept.ok() || !fs::is_directory(token, reason)) continue;
+    const Result<Bytes> file = read_file(token / kTokenFile, kMaxTokenFile_bytes);
+    if (file.ok() && file->size() >= kept->size()) continue;
+    BAUTA_CHECK(write_file_atomically(token / kTokenFile, *kept, 0600));
+  }
+  return {};
 }
 
 bool is_disk_full(const fs::path& directory) {

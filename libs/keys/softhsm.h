@@ -19,6 +19,14 @@ Result<FileLock> lock_softhsm_directory(const std::filesystem::path& directory);
 // Waits until what SoftHSM2 has written is on the disk; it does not do so itself.
 Status sync_softhsm_directory(const std::filesystem::path& directory);
 
+// SoftHSM2 empties and rewrites the file that makes a directory a token (token.object) at every
+// login, and whoever is killed meanwhile leaves it cut, and the token gone. So a copy is kept, of
+// the file after a login that worked, and takes the place of a file that is missing or shorter:
+// logins change a few flags in it, never its length. Both while the directory is locked. Error
+// unavailable: the file cannot be written.
+Status keep_token_files(const std::filesystem::path& directory);
+Status mend_token_files(const std::filesystem::path& directory);
+
 // Whether nothing can be written there for lack of space.
 bool is_disk_full(const std::filesystem::path& directory);
 

@@ -441,6 +441,23 @@ TEST_F(EmbeddedTokenTest, FirstStartsAtOnceMakeOneToken) {
   EXPECT_EQ((*token)->list_keys()->size(), 4u);
 }
 
+TEST_F(EmbeddedTokenTest, OutlivesAKillThatCutsItsFileDuringALogin) {
+  const KeyId id = open_token().value()->create_key("bauta/default/1").value();
+  fs::path file;
+  for (const auto& entry : fs::recursive_directory_iterator(token_directory() / "tokens"))
+    if (entry.path().filename() == "token.object") file = entry.path();
+  const uintmax_t whole = fs::file_size(file);
+  for (const uintmax_t left : {uintmax_t{0}, whole / 2, whole - 1}) {
+    fs::resize_file(file, left);
+    const auto token = open_token();
+    ASSERT_TRUE(token.ok()) << left << ": " << token.error().message;
+    EXPECT_TRUE((*token)->derive(id, "p").ok()) << left;
+    EXPECT_EQ(fs::file_size(file), whole);
+  }
+  fs::remove(file);
+  EXPECT_TRUE(open_token().ok());
+}
+
 TEST_F(EmbeddedTokenTest, CreationKilledAnywhereIsCompletedByTheNext) {
   for (int round = 0; round < 20; ++round) {
     const fs::path directory = token_directory().parent_path() / std::to_string(round);
