@@ -71,7 +71,7 @@ def on_frontier(rows):
 def to_svg(rows):
     """Accuracy against seconds, the frontier joined by a line."""
     width, height, left, top, right, bottom = 640, 400, 64, 24, 616, 344
-    seconds_end = max(row["seconds_warm"] for row in rows) * 1.15
+    seconds_end = max(row["seconds_warm"] for row in rows) * 1.2
     low = np.floor(min(row["accuracy"] for row in rows) * 50) / 50
     high = np.ceil(max(row["accuracy"] for row in rows) * 50) / 50
 
@@ -98,7 +98,7 @@ def to_svg(rows):
     for row in rows:
         at = x(row["seconds_warm"]), y(row["accuracy"])
         parts.append(f'<circle cx="{at[0]:.1f}" cy="{at[1]:.1f}" r="4" fill="#06c"/>')
-        parts.append(text(at[0], at[1] + 18, row["name"]))
+        parts.append(text(at[0] + 8, at[1] + 4, row["name"], "start"))
     return "\n".join(parts + ["</svg>"]) + "\n"
 
 
