@@ -331,7 +331,7 @@ Parser verification_set() {
     }
     return same_if(set.ok(), bytes);
   };
-  return {"verification set", bytes_of(kPickle), run};
+  return {"verification-set", bytes_of(kPickle), run};
 }
 
 // The rows of a file of embeddings, all of which must be there once its header is accepted.
