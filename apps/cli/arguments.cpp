@@ -390,7 +390,9 @@ class Parser {
           add(eval, "ranges", "How large a network's values become on faces, beside its bounds",
               eval_ranges);
       ranges->add_option("--model", options->model, "Network file (.bnet)")->required();
-      ranges->add_option("--images", options->images, "Folder of photos, searched in depth");
+      ranges->add_option(
+          "--images", options->images,
+          "Folder of photos, searched in depth [without --crops: examples/people of the sources]");
       ranges->add_option(
           "--crops", options->crops,
           "Aligned faces as the network packs them: a .npy file, a row of float32 RGB "

@@ -124,10 +124,14 @@ Result<Report> eval_ranges(const CommonOptions&, const EvalRangesOptions& option
   BAUTA_TRY(const circuits::Plan plan, circuits::make_wide_plan(network));
   Tally tally(network);
   if (!options.crops.empty()) BAUTA_CHECK(add_crops(options.crops, tally));
-  if (!options.images.empty()) BAUTA_CHECK(add_images(options.images, options.detector, tally));
+  if (!options.images.empty() || options.crops.empty()) {
+    const std::filesystem::path images =
+        options.images.empty() ? std::filesystem::path(BAUTA_SOURCE_DIR) / "examples/people"
+                               : options.images;
+    BAUTA_CHECK(add_images(images, options.detector, tally));
+  }
   if (tally.faces == 0)
-    return make_error(ErrorCode::invalid_argument,
-                      "there is no face to measure on: give --images or --crops");
+    return make_error(ErrorCode::invalid_argument, "there is no usable face to measure on");
   return report_on(tally, plan);
 }
 
