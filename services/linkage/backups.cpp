@@ -14,7 +14,7 @@ Result<std::map<std::string, std::string>> Backups::back_up() {
   std::map<std::string, std::string> ids;
   for (const std::string& gallery : galleries) {
     std::lock_guard lock(mutex_);
-    BAUTA_TRY(ids[gallery], store(gallery));
+    BAUTA_TRY(ids[gallery], store(gallery, schedule_.kept));
   }
   return ids;
 }
@@ -40,7 +40,7 @@ Status Backups::back_up_due(int64_t time_ms) {
     const Result<bool> due = is_due(gallery, time_ms);
     if (!due.ok()) return due.error();
     if (!*due) continue;
-    if (const Result<std::string> id = store(gallery); !id.ok()) all = id.error();
+    if (const auto id = store(gallery, schedule_.kept); !id.ok()) all = id.error();
   }
   return all;
 }
@@ -56,7 +56,7 @@ BackupState Backups::state() const {
   return state_;
 }
 
-Result<std::string> Backups::store(const std::string& gallery) {
+Result<std::string> Backups::store(const std::string& gallery, size_t kept) {
   v1::ExportGalleryRequest request;
   request.set_gallery(gallery);
   BAUTA_TRY(v1::GalleryBackup backup, collection_.export_gallery(request));
@@ -64,7 +64,7 @@ Result<std::string> Backups::store(const std::string& gallery) {
   put.set_engine(stored_name(gallery));
   put.set_file(std::move(*backup.mutable_file()));
   BAUTA_TRY(const v1::PutBackupReply reply, storage_.put_backup(put));
-  BAUTA_CHECK(prune(gallery, schedule_.kept));
+  BAUTA_CHECK(prune(gallery, kept));
   return reply.id();
 }
 
@@ -84,8 +84,8 @@ Status Backups::replace(const std::string& gallery) {
   std::lock_guard lock(mutex_);
   BAUTA_TRY(const v1::ListBackupsReply stored, list(gallery));
   if (stored.backups().empty()) return {};
-  BAUTA_CHECK(store(gallery));
-  return prune(gallery, 1);
+  BAUTA_CHECK(store(gallery, 1));
+  return {};
 }
 
 Result<v1::ListBackupsReply> Backups::list(const std::string& gallery) {

@@ -57,8 +57,8 @@ class Backups {
  private:
   // Under which the storage server keeps them.
   std::string stored_name(const std::string& gallery) const { return engine_ + "." + gallery; }
-  // The caller holds mutex_. Returns the backup's id.
-  Result<std::string> store(const std::string& gallery);
+  // And deletes all but the newest `kept`. The caller holds mutex_. Returns the backup's id.
+  Result<std::string> store(const std::string& gallery, size_t kept);
   // Deletes all but the newest so many.
   Status prune(const std::string& gallery, size_t kept);
   Result<bool> is_due(const std::string& gallery, int64_t time_ms);
