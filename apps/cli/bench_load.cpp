@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "apps/cli/arguments.h"
+#include "apps/cli/demo_people.h"
 #include "apps/cli/registrants.h"
 #include "apps/cli/served_deployment.h"
 #include "base/file.h"
@@ -57,10 +58,8 @@ class LoadedDeployment {
   explicit LoadedDeployment(const BenchLoadOptions& options) : options_(options) {}
 
   Status prepare_images() {
-    const std::filesystem::path path = options_.image.empty()
-                                           ? std::filesystem::path(BAUTA_SOURCE_DIR) /
-                                                 "examples/people/Colombina/Colombina_0005.jpg"
-                                           : options_.image;
+    const std::filesystem::path path =
+        options_.image.empty() ? demo_people() / "Colombina/Colombina_0005.jpg" : options_.image;
     BAUTA_TRY(image_, read_file(path, kMaxImage_bytes));
     rest::HttpsClient device = served_->connect_device();
     BAUTA_TRY(const rest::ClientReply created,

@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 
 #include "apps/cli/arguments.h"
+#include "apps/cli/demo_people.h"
 #include "base/file.h"
 #include "circuits/encrypted_network.h"
 #include "circuits/image_ciphertext.h"
@@ -40,8 +41,7 @@ std::vector<fs::path> images_to_run(const BenchNetworkOptions& options) {
   if (!options.images.empty()) return options.images;
   std::vector<fs::path> images;
   std::error_code ignored;
-  for (const auto& entry :
-       fs::recursive_directory_iterator(fs::path(BAUTA_SOURCE_DIR) / "examples/people", ignored))
+  for (const auto& entry : fs::recursive_directory_iterator(demo_people(), ignored))
     if (entry.path().extension() == ".webp" || entry.path().extension() == ".jpg" ||
         entry.path().extension() == ".png")
       images.push_back(entry.path());

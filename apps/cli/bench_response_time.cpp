@@ -5,6 +5,7 @@
 #include <chrono>
 
 #include "apps/cli/arguments.h"
+#include "apps/cli/demo_people.h"
 #include "apps/cli/registrants.h"
 #include "apps/cli/round_robin.h"
 #include "base/file.h"
@@ -176,8 +177,7 @@ Result<Report> bench_response_time(const CommonOptions&, const BenchResponseTime
   const NetworkProfile network{options.delay_ms, options.megabits_per_s};
   BAUTA_TRY(const std::unique_ptr<ServedDeployment> deployment,
             ServedDeployment::start({options.engine, options.detector, 0, network}));
-  const fs::path folder =
-      options.images.empty() ? fs::path(BAUTA_SOURCE_DIR) / "examples/people" : options.images;
+  const fs::path folder = options.images.empty() ? demo_people() : options.images;
   BAUTA_TRY(const std::unique_ptr<Registrants> registrants,
             options.dimension > 0 ? register_by_templates(*deployment, options.dimension)
                                   : register_by_images(*deployment, folder));

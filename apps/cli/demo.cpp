@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "apps/cli/arguments.h"
+#include "apps/cli/demo_people.h"
 #include "apps/cli/recognise.h"
 #include "base/file.h"
 
@@ -123,8 +124,7 @@ Status add_scale(const CommonOptions& common, Report& report) {
 }  // namespace
 
 Result<Report> demo(const CommonOptions& common, const DemoOptions& options) {
-  const fs::path folder =
-      options.people.empty() ? fs::path(BAUTA_SOURCE_DIR) / "examples/people" : options.people;
+  const fs::path folder = options.people.empty() ? demo_people() : options.people;
   BAUTA_TRY(const std::vector<Person> people, read_people(folder));
   BAUTA_TRY(const std::unique_ptr<Deployment> deployment,
             Deployment::initialise(common, kTenant, false));

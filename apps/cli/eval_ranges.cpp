@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "apps/cli/arguments.h"
+#include "apps/cli/demo_people.h"
 #include "base/file.h"
 #include "base/npy.h"
 #include "circuits/precision.h"
@@ -125,9 +126,7 @@ Result<Report> eval_ranges(const CommonOptions&, const EvalRangesOptions& option
   Tally tally(network);
   if (!options.crops.empty()) BAUTA_CHECK(add_crops(options.crops, tally));
   if (!options.images.empty() || options.crops.empty()) {
-    const std::filesystem::path images =
-        options.images.empty() ? std::filesystem::path(BAUTA_SOURCE_DIR) / "examples/people"
-                               : options.images;
+    const std::filesystem::path images = options.images.empty() ? demo_people() : options.images;
     BAUTA_CHECK(add_images(images, options.detector, tally));
   }
   if (tally.faces == 0)
