@@ -6,6 +6,7 @@ namespace bauta {
 namespace {
 
 constexpr size_t kMaxText_bytes = 1024;
+constexpr double kLowestThreshold = 0.2;
 
 }  // namespace
 
@@ -20,9 +21,9 @@ std::string serialize_contract(const v1::EmbeddingContract& contract) {
   writer.f64(contract.threshold_verify());
   writer.f64(contract.threshold_identify());
   // Left out where they say nothing, as in contracts from before there were any.
-  if (contract.norm_tolerance() != 0 || contract.norm_reported()) {
+  if (contract.norm_tolerance() != 0) {
     writer.f64(contract.norm_tolerance());
-    writer.u8(contract.norm_reported() ? 1 : 0);
+    writer.u8(0);  // said whether norms may be reported; they never are
   }
   return std::string(as_text(writer.bytes()));
 }
@@ -44,8 +45,7 @@ Result<v1::EmbeddingContract> parse_contract(std::string_view bytes) {
     BAUTA_TRY(const double norm_tolerance, reader.f64());
     contract.set_norm_tolerance(norm_tolerance);
     BAUTA_TRY(const uint8_t norm_reported, reader.u8());
-    contract.set_norm_reported(norm_reported != 0);
-    if (norm_reported > 1 || (norm_tolerance == 0 && norm_reported == 0))
+    if (norm_reported > 1 || norm_tolerance == 0)
       return make_error(ErrorCode::corrupt,
                         "the embedding contract's norm is not written as it is");
   }
@@ -76,6 +76,28 @@ Status check_same_contract(const v1::EmbeddingContract& gallery,
                               gallery.threshold_identify(), gallery.norm_tolerance()),
                   fmt::format("{} {} {} {}", offered.normalisation(), offered.threshold_verify(),
                               offered.threshold_identify(), offered.norm_tolerance()));
+  return {};
+}
+
+Digest contract_digest(const v1::EmbeddingContract& contract) {
+  return sha256(as_bytes(serialize_contract(contract)));
+}
+
+Status check_judgeable(const v1::EmbeddingContract& contract) {
+  const auto check = [](const char* name, double threshold) -> Status {
+    if (threshold >= kLowestThreshold && threshold < 1) return {};
+    return make_error(ErrorCode::invalid_argument,
+                      "the contract's threshold for {} is {}; the key service decides by "
+                      "thresholds from {} to below 1",
+                      name, threshold, kLowestThreshold);
+  };
+  BAUTA_CHECK(check("verification", contract.threshold_verify()));
+  BAUTA_CHECK(check("identification", contract.threshold_identify()));
+  const double tolerance = contract.norm_tolerance();
+  if (!(tolerance >= 0 && tolerance <= kMaxNormTolerance))
+    return make_error(ErrorCode::invalid_argument,
+                      "the contract's norm tolerance is {}; it may be 0 to {:.2f}", tolerance,
+                      kMaxNormTolerance);
   return {};
 }
 

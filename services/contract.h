@@ -16,4 +16,14 @@ Result<v1::EmbeddingContract> parse_contract(std::string_view bytes);
 Status check_same_contract(const v1::EmbeddingContract& gallery,
                            const v1::EmbeddingContract& offered);
 
+// Longer templates do not fit the modulus of the scores.
+inline constexpr double kMaxNormTolerance = 0.08;
+
+// SHA-256 of those bytes.
+Digest contract_digest(const v1::EmbeddingContract& contract);
+
+// Whether the key service judges by it: thresholds in [0.2, 1), a norm tolerance of at most 0.08.
+// Error invalid_argument, naming the value and what it may be.
+Status check_judgeable(const v1::EmbeddingContract& contract);
+
 }  // namespace bauta

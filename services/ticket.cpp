@@ -14,7 +14,8 @@ namespace {
 
 // Persistent: what the signing key is derived for, and what is signed.
 constexpr std::string_view kKeyPurpose = "bauta ticket key 1";
-constexpr std::string_view kTicketPurpose = "bauta ticket 1";
+constexpr std::string_view kTicketPurpose = "bauta ticket 2";
+constexpr std::string_view kSubjectPurpose = "bauta subject 1";
 constexpr size_t kSeed_bytes = 32;
 constexpr size_t kSignature_bytes = 64;
 
@@ -29,16 +30,32 @@ Key private_key(const SecretBytes& seed) {
 Bytes signed_bytes(const TicketScope& scope, const v1::Ticket& ticket) {
   ByteWriter writer;
   writer.text(kTicketPurpose);
+  writer.u8(static_cast<uint8_t>(scope.kind));
   writer.text(scope.edge_id);
   writer.text(scope.gallery);
-  writer.u8(scope.verification ? 1 : 0);
-  writer.raw(scope.probe);
+  writer.text(scope.key_id);
+  writer.raw(scope.contract);
+  writer.raw(scope.ciphertexts);
+  writer.raw(scope.subject);
+  writer.u8(scope.image ? 1 : 0);
   writer.text(ticket.nonce());
   writer.u64(ticket.issued_at_ms());
   return std::move(writer).take();
 }
 
 }  // namespace
+
+Digest subject_digest(const std::string& gallery, const std::string& subject) {
+  ByteWriter writer;
+  writer.text(kSubjectPurpose);
+  writer.text(gallery);
+  writer.text(subject);
+  return sha256(writer.bytes());
+}
+
+Digest ticket_digest(const TicketScope& scope, const v1::Ticket& ticket) {
+  return sha256(signed_bytes(scope, ticket));
+}
 
 Result<TicketSigner> TicketSigner::create(const SecretBytes& edge_seed) {
   BAUTA_TRY(SecretBytes seed, SecretBytes::create(kSeed_bytes));

@@ -1,5 +1,6 @@
-// Tickets: an edge's signature under one request, good for one decision (docs/formats/ticket.md).
-// The authentication server can neither make one nor change what it is for.
+// Tickets: an edge's signature under one request, good for one decision, enrolment or contract
+// (docs/formats/ticket.md). The authentication server can neither make one nor change what it is
+// for.
 #pragma once
 
 #include <array>
@@ -10,19 +11,44 @@
 
 namespace bauta {
 
-// What a ticket is for.
-struct TicketScope {
-  std::string edge_id, gallery;
-  bool verification = false;  // 1:1, else 1:N
-  Digest probe{};             // ticketed_digest
+// Persistent: stands in what is signed.
+enum class TicketKind : uint8_t {
+  identification = 1,
+  verification = 2,
+  enrolment = 3,
+  contract = 4,  // registers a gallery's contract
 };
 
-// SHA-256 of what an IdentifyRequest or a VerifyRequest sends: the image in image mode, else the
-// probe.
-template <typename Request>
-Digest ticketed_digest(const Request& request) {
-  return sha256(as_bytes(request.image().empty() ? request.probe() : request.image()));
+// What a ticket is for. Everything by which the key service judges follows from it.
+struct TicketScope {
+  TicketKind kind = TicketKind::identification;
+  std::string edge_id, gallery;
+  std::string key_id;    // as in requests: 32 hexadecimal digits
+  Digest contract{};     // contract_digest of the gallery's contract
+  Digest ciphertexts{};  // ciphertexts_digest; zeros for a contract
+  Digest subject{};      // subject_digest; zeros in 1:N and for a contract
+  bool image = false;    // the ciphertexts are encrypted images
+};
+
+// Of every ciphertext of a request, in order.
+template <typename Ciphertexts>
+Digest ciphertexts_digest(const Ciphertexts& ciphertexts) {
+  Bytes digests;
+  for (const std::string& ciphertext : ciphertexts) {
+    const Digest digest = sha256(as_bytes(ciphertext));
+    digests.insert(digests.end(), digest.begin(), digest.end());
+  }
+  return sha256(digests);
 }
+
+// Of a probe, as a template or as an image.
+template <typename Request>
+Digest probe_digest(const Request& request) {
+  return sha256(sha256(as_bytes(request.image().empty() ? request.probe() : request.image())));
+}
+
+// A person under a name that tells those who do not know the gallery's names little.
+Digest subject_digest(const std::string& gallery, const std::string& subject);
 
 using TicketNonce = std::array<uint8_t, 16>;
 using TicketPublicKey = std::array<uint8_t, 32>;
@@ -43,6 +69,9 @@ class TicketSigner {
   explicit TicketSigner(SecretBytes seed) : seed_(std::move(seed)) {}
   SecretBytes seed_;
 };
+
+// SHA-256 of all that a ticket signs: what an answer is bound to.
+Digest ticket_digest(const TicketScope& scope, const v1::Ticket& ticket);
 
 // Error refused unless the owner of the key has signed this ticket for this scope.
 Status verify_ticket(const TicketPublicKey& key, const TicketScope& scope,

@@ -11,6 +11,8 @@
 #include "match/admission.h"
 #include "match/template_codec.h"
 #include "secret/encryption.h"
+#include "services/contract.h"
+#include "services/edge/edge.h"
 
 namespace bauta::cli {
 namespace {
@@ -45,17 +47,16 @@ class Requests {
   // With a ticket of its own.
   Result<v1::DecideRequest> next() {
     v1::DecideRequest request = request_;
-    BAUTA_TRY(*request.mutable_ticket(),
-              signer_.sign({kEdge, kGalleryName, false, sha256(probe_)}));
+    BAUTA_TRY(*request.mutable_origin()->mutable_ticket(), signer_.sign(scope_));
     return request;
   }
 
  private:
-  Requests(TicketSigner signer, Bytes probe)
-      : signer_(std::move(signer)), probe_(std::move(probe)) {}
+  explicit Requests(TicketSigner signer) : signer_(std::move(signer)) {}
+  Status register_contract(key::KeyServer& server, const std::string& key_id);
 
   TicketSigner signer_;
-  Bytes probe_;
+  TicketScope scope_;
   v1::DecideRequest request_;
 };
 
@@ -75,6 +76,28 @@ Result<match::ScoreRequest> make_scores(const match::Parameters& parameters,
     scores.blocks.push_back(std::move(block));
   }
   return scores;
+}
+
+Status Requests::register_contract(key::KeyServer& server, const std::string& key_id) {
+  v1::EmbeddingContract contract;
+  contract.set_engine("bench");
+  contract.set_dimension(kBenchDimension);
+  contract.set_threshold_verify(0.5);
+  contract.set_threshold_identify(0.5);
+  BAUTA_TRY(const v1::CreateGalleryRequest signed_contract,
+            edge::contract_request(kGalleryName, key_id, contract, kEdge, signer_));
+  v1::RegisterContractRequest request;
+  request.set_key_id(key_id);
+  *request.mutable_contract() = contract;
+  request.mutable_origin()->set_gallery(kGalleryName);
+  request.mutable_origin()->set_edge_id(kEdge);
+  *request.mutable_origin()->mutable_ticket() = signed_contract.ticket();
+  BAUTA_CHECK(server.register_contract(request));
+  scope_.edge_id = kEdge;
+  scope_.gallery = kGalleryName;
+  scope_.key_id = key_id;
+  scope_.contract = contract_digest(contract);
+  return {};
 }
 
 Result<std::unique_ptr<Requests>> Requests::create(key::KeyServer& server,
@@ -105,20 +128,22 @@ Result<std::unique_ptr<Requests>> Requests::create(key::KeyServer& server,
   BAUTA_TRY(const secret::SecretKey edge, server.issue_edge_key(key_id, kEdge, kBenchDimension));
   BAUTA_TRY(const ckks::SeededCiphertext probe,
             secret::encrypt(edge, message.span(), 2, parameters.probe_scale()));
-  Bytes probe_bytes = match::serialize_probe(parameters, probe);
+  const Bytes probe_bytes = match::serialize_probe(parameters, probe);
   BAUTA_TRY(const match::SwitchedProbe switched, keys->admit_probe(probe_bytes));
   BAUTA_TRY(const match::Admission admission, match::make_admission(*keys, switched));
 
   BAUTA_TRY(const SecretBytes edge_seed, server.issue_edge_seed(key_id, kEdge));
   BAUTA_TRY(TicketSigner signer, TicketSigner::create(edge_seed));
-  std::unique_ptr<Requests> requests(new Requests(std::move(signer), std::move(probe_bytes)));
+  std::unique_ptr<Requests> requests(new Requests(std::move(signer)));
+  BAUTA_CHECK(requests->register_contract(server, key_id));
+  requests->scope_.ciphertexts = sha256(sha256(probe_bytes));
   v1::DecideRequest& request = requests->request_;
   request.set_key_id(key_id);
   request.set_dimension(kBenchDimension);
-  request.set_threshold(0.5);
   request.mutable_origin()->set_gallery(kGalleryName);
   request.mutable_origin()->set_edge_id(kEdge);
-  request.set_probe_digest(std::string(as_text(sha256(requests->probe_))));
+  request.mutable_origin()->set_ciphertexts(
+      std::string(as_text(requests->scope_.ciphertexts)));
   request.set_admission(std::string(as_text(match::serialize_admission(parameters, admission))));
   {
     BAUTA_TRY(const SecretBytes seed, server.store().derive(record.id, key::kTenantPurpose));
@@ -149,8 +174,8 @@ Result<Report> bench_decide(const CommonOptions&, const BenchDecideOptions& opti
     BAUTA_TRY(const v1::DecideReply reply, server->decide(request));
     if (run < 0) continue;  // warms up
     round_trip.push_back(microseconds_since(sent));
-    lifetime.push_back(static_cast<double>(reply.secret_lifetime_us()));
-    derive.push_back(static_cast<double>(reply.derive_us()));
+    lifetime.push_back(static_cast<double>(server->secret_lifetime_us()));
+    derive.push_back(static_cast<double>(server->derive_us()));
   }
   const double median_us = quantile(round_trip, 0.5), derive_us = quantile(derive, 0.5);
   Report report;

@@ -68,15 +68,35 @@ Result<v1::Gallery> Deployment::create_gallery(const std::string& gallery,
   if (auth_->get_gallery(existing).ok())
     return make_error(ErrorCode::already_exists, "there is a gallery {} already", gallery);
   BAUTA_TRY(const keys::KeyRecord key, key_->store().active(tenant));
-  v1::CreateGalleryRequest request;
-  request.set_gallery(gallery);
-  request.set_key_id(to_hex(key.id));
-  *request.mutable_contract() = edge::to_proto(engine->contract());
+  const v1::EmbeddingContract contract = edge::to_proto(engine->contract());
+  BAUTA_TRY(const v1::CreateGalleryRequest request,
+            contract_request(gallery, to_hex(key.id), contract));
   BAUTA_CHECK(auth_->admit_edge(to_hex(key.id), kLocalEdge, engine->contract().dimension));
   // The settings first: a gallery that exists can be used.
   BAUTA_CHECK(store::check_name("gallery", gallery));  // it becomes a file name
   BAUTA_CHECK(write_settings(gallery, settings));
   return auth_->create_gallery(request);
+}
+
+Result<v1::CreateGalleryRequest> Deployment::contract_request(
+    const std::string& gallery, const std::string& key_id, const v1::EmbeddingContract& contract) {
+  BAUTA_TRY(const SecretBytes seed, key_->issue_edge_seed(key_id, kLocalEdge));
+  BAUTA_TRY(const TicketSigner signer, TicketSigner::create(seed));
+  return edge::contract_request(gallery, key_id, contract, kLocalEdge, signer);
+}
+
+Status Deployment::register_contract(const std::string& gallery, const std::string& key_id,
+                                     const v1::EmbeddingContract& contract) {
+  BAUTA_TRY(const v1::CreateGalleryRequest signed_contract,
+            contract_request(gallery, key_id, contract));
+  v1::RegisterContractRequest request;
+  request.set_key_id(key_id);
+  *request.mutable_contract() = contract;
+  request.mutable_origin()->set_gallery(gallery);
+  request.mutable_origin()->set_edge_id(kLocalEdge);
+  *request.mutable_origin()->mutable_ticket() = signed_contract.ticket();
+  BAUTA_CHECK(key_->register_contract(request));
+  return {};
 }
 
 Result<v1::Gallery> Deployment::restore_gallery(const std::string& gallery,
@@ -91,6 +111,7 @@ Result<v1::Gallery> Deployment::restore_gallery(const std::string& gallery,
   BAUTA_CHECK(check_same_contract(contract, edge::to_proto(engine->contract())));
   BAUTA_CHECK(auth_->admit_edge(held.key_id, kLocalEdge, held.dimension));
   BAUTA_CHECK(write_settings(gallery, settings));
+  BAUTA_CHECK(register_contract(gallery, held.key_id, contract));
   return auth_->restore_gallery(gallery, backup, progress);
 }
 
@@ -127,12 +148,16 @@ Result<std::unique_ptr<edge::Edge>> Deployment::open_edge(const std::string& gal
   v1::GetGalleryRequest request;
   request.set_gallery(gallery);
   BAUTA_TRY(const v1::Gallery row, auth_->get_gallery(request));
+  // From before contracts were registered.
+  if (const auto registered = key_->contracts().find(gallery);
+      !registered.ok() && registered.error().code == ErrorCode::not_found)
+    BAUTA_CHECK(register_contract(gallery, row.key_id(), row.contract()));
   BAUTA_TRY(const EdgeSettings settings, settings_of(gallery));
   BAUTA_TRY(std::unique_ptr<face::Engine> engine, face::make_engine(settings.engine));
   BAUTA_TRY(std::unique_ptr<face::Detector> detector, face::make_detector(settings.detector));
   BAUTA_TRY(const SecretBytes seed, key_->issue_edge_seed(row.key_id(), kLocalEdge));
   BAUTA_TRY(std::unique_ptr<edge::Edge> edge,
-            edge::Edge::create(kLocalEdge, seed, std::move(engine), std::move(detector), *auth_));
+            edge::Edge::create(kLocalEdge, row.key_id(), seed, std::move(engine), std::move(detector), *auth_));
   if (mode == kImageMode) BAUTA_CHECK(send_images(*edge, settings, seed));
   return edge;
 }

@@ -53,6 +53,12 @@ class Deployment {
  private:
   explicit Deployment(std::filesystem::path data) : data_(std::move(data)) {}
 
+  // The local edge's, with its ticket.
+  Result<v1::CreateGalleryRequest> contract_request(const std::string& gallery,
+                                                    const std::string& key_id,
+                                                    const v1::EmbeddingContract& contract);
+  Status register_contract(const std::string& gallery, const std::string& key_id,
+                           const v1::EmbeddingContract& contract);
   Status send_images(edge::Edge& edge, const EdgeSettings& settings, const SecretBytes& seed);
   Status write_settings(const std::string& gallery, const EdgeSettings& settings) const;
   Result<EdgeSettings> settings_of(const std::string& gallery) const;

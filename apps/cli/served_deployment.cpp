@@ -215,16 +215,11 @@ Result<rest::Desk*> ServedDeployment::open_edge() {
   return edge_.get();
 }
 
-Status ServedDeployment::create_template_gallery(const std::string& gallery,
-                                                 const v1::EmbeddingContract& contract) {
+Status ServedDeployment::get_template_seed() {
   v1::GetActiveKeyRequest tenant;
   tenant.set_tenant(config_.edge.tenant);
   BAUTA_TRY(const v1::ActiveKey key, edge_keys_->get_active_key(tenant));
-  v1::CreateGalleryRequest create;
-  create.set_gallery(gallery);
-  create.set_key_id(key.key_id());
-  *create.mutable_contract() = contract;
-  BAUTA_CHECK(auth_->create_gallery(create));
+  template_key_id_ = key.key_id();
   v1::GetEdgeKeyRequest own;
   own.set_key_id(key.key_id());
   own.set_edge_id(kEdge);
@@ -237,11 +232,14 @@ Status ServedDeployment::create_template_gallery(const std::string& gallery,
 Result<std::unique_ptr<edge::Edge>> ServedDeployment::open_template_edge(const std::string& gallery,
                                                                          size_t dimension) {
   BAUTA_CHECK(connect_servers());
-  auto engine = std::make_unique<TemplateEngine>(dimension);
-  if (!template_seed_)
-    BAUTA_CHECK(create_template_gallery(gallery, edge::to_proto(engine->contract())));
-  return edge::Edge::create(kEdge, *template_seed_, std::move(engine),
-                            std::make_unique<NoDetector>(), *auth_);
+  const bool first = !template_seed_;
+  if (first) BAUTA_CHECK(get_template_seed());
+  BAUTA_TRY(std::unique_ptr<edge::Edge> edge,
+            edge::Edge::create(kEdge, template_key_id_, *template_seed_,
+                               std::make_unique<TemplateEngine>(dimension),
+                               std::make_unique<NoDetector>(), *auth_));
+  if (first) BAUTA_CHECK(edge->create_gallery(gallery));
+  return edge;
 }
 
 Status ServedDeployment::enrol_block(const std::string& gallery, const edge::Edge& edge,

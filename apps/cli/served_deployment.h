@@ -61,7 +61,7 @@ class ServedDeployment {
   Status start_relays(const NetworkProfile& network);
   Status start_process();
   Status connect_servers();
-  Status create_template_gallery(const std::string& gallery, const v1::EmbeddingContract& contract);
+  Status get_template_seed();
 
   TemporaryDirectory directory_;
   run::Config config_;
@@ -73,6 +73,7 @@ class ServedDeployment {
   std::unique_ptr<AuthService> auth_;
   std::unique_ptr<EdgeKeyService> edge_keys_;
   std::unique_ptr<rest::Desk> edge_;
+  std::string template_key_id_;
   std::optional<SecretBytes> template_seed_;
   std::unique_ptr<KeyService> operator_keys_;
   std::unique_ptr<auth::AuthServer> operator_;

@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "base/thread_pool.h"
+#include "services/answer.h"
 #include "services/auth/compaction_queue.h"
 #include "services/auth/image_mode.h"
 #include "services/auth/loaded_gallery.h"
@@ -165,30 +166,19 @@ class AuthServer final : public AuthService {
   Result<std::shared_ptr<match::EvaluationKeys>> open_keys(const std::string& key_id,
                                                            const match::Parameters& parameters);
   Result<v1::Gallery> describe(const store::Gallery& row);
-  // Asks the key service whether each is a template, whose squared norm may lie further than the
-  // contract says from 1 by `tolerance`, if that is not 0. Error refused, saying which is not and
-  // why.
-  Status admit_references(const Loaded& gallery, const std::string& edge_id,
-                          std::span<const match::StoredReference> references, double tolerance = 0);
-  // What admit_references and measured_length ask.
-  Result<v1::AdmitReply> admit(const Loaded& gallery, const v1::Origin& origin, bool measuring,
-                               std::span<const match::StoredReference> references);
-  // Of an embedding that only the key service can read. Errors: refused.
-  Result<double> measured_length(const Loaded& gallery, const std::string& edge_id,
-                                 const circuits::FeatureExtractor& extractor,
-                                 const circuits::Features& features);
+  // The references of an enrolment as they are stored, once the key service has admitted them; and
+  // its answer, in the reply. Errors: refused.
+  Result<std::vector<Bytes>> originals_of_references(const Loaded& gallery,
+                                                     const v1::EnrolRequest& request,
+                                                     v1::EnrolReply& reply);
+  Result<std::vector<Bytes>> originals_of_images(const Loaded& gallery,
+                                                 const v1::EnrolRequest& request,
+                                                 v1::EnrolReply& reply);
+  Result<v1::Answer> admit(const Loaded& gallery, const v1::EnrolRequest& asked,
+                           const Digest& ciphertexts,
+                           std::span<const match::StoredReference> references);
   // What images of the edge are extracted by. Errors: ImageMode::open's.
   Result<ImageMode::Use> open_images(const Loaded& gallery, const std::string& edge_id);
-  // The embedding in an encrypted image, and its length.
-  struct Extracted {
-    circuits::Features features;
-    double length;
-  };
-  Result<Extracted> extract(const Loaded& gallery, const std::string& edge_id,
-                            const circuits::FeatureExtractor& extractor, ByteView image);
-  // Appends references made of the request's encrypted images, and has them admitted.
-  Status add_images(const Loaded& gallery, const v1::EnrolRequest& request,
-                    std::vector<Bytes>& originals);
   // The probe of an IdentifyRequest or a VerifyRequest, as a template or out of an image.
   template <typename Request>
   Result<match::SwitchedProbe> probe_of(const Request& request, const Loaded& gallery,
@@ -198,13 +188,14 @@ class AuthServer final : public AuthService {
   Result<v1::DecideRequest> decide_request(const Loaded& gallery, const Request& asked,
                                            const match::SwitchedProbe& probe,
                                            const match::ScoreRequest& scores);
-  // Takes the references whose scores were implausible out of the comparison, until the gallery is
-  // loaded again; the key service has them on record. If the gallery has changed since the search,
-  // a later one will meet them again.
-  static Status quarantine(const Loaded& gallery, const Found& found,
-                           const v1::DecideReply& decided);
-  // Puts into the reply whom the positions that the key service chose belong to.
-  Status name_candidates(const Loaded& gallery, const Found& found, const v1::DecideReply& decided,
+  // Asks the key service. Error refused: what was sent, or a reference, is no template.
+  template <typename Request>
+  Result<DecisionOutcome> decide(const Loaded& gallery, const Request& asked,
+                                 const v1::DecideRequest& request, v1::Answer& answer);
+  // Puts into the reply whom the positions that the key service chose belong to. Error refused: the
+  // key service has that person locked.
+  Status name_candidates(const Loaded& gallery, const Found& found,
+                         const v1::IdentifyRequest& request, const DecisionOutcome& outcome,
                          v1::IdentifyReply& reply);
   // Removes what is left of the segments of galleries that no longer exist.
   Status remove_deleted_galleries();

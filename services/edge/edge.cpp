@@ -8,6 +8,7 @@
 #include "match/template_codec.h"
 #include "network/evaluation.h"
 #include "secret/encryption.h"
+#include "services/contract.h"
 
 namespace bauta::edge {
 namespace {
@@ -86,19 +87,42 @@ v1::EmbeddingContract to_proto(const face::EmbeddingContract& contract) {
   return proto;
 }
 
-Edge::Edge(std::string edge_id, secret::SecretKey key, TicketSigner signer,
-           std::unique_ptr<face::Engine> engine, std::unique_ptr<face::Detector> detector,
+Result<v1::CreateGalleryRequest> contract_request(const std::string& gallery,
+                                                  const std::string& key_id,
+                                                  const v1::EmbeddingContract& contract,
+                                                  const std::string& edge_id,
+                                                  const TicketSigner& signer) {
+  TicketScope scope;
+  scope.kind = TicketKind::contract;
+  scope.edge_id = edge_id;
+  scope.gallery = gallery;
+  scope.key_id = key_id;
+  scope.contract = contract_digest(contract);
+  v1::CreateGalleryRequest request;
+  request.set_gallery(gallery);
+  request.set_key_id(key_id);
+  *request.mutable_contract() = contract;
+  request.set_edge_id(edge_id);
+  BAUTA_TRY(*request.mutable_ticket(), signer.sign(scope));
+  return request;
+}
+
+Edge::Edge(std::string edge_id, std::string key_id, secret::SecretKey key, TicketSigner signer,
+           AnswerCode answer_code, std::unique_ptr<face::Engine> engine, std::unique_ptr<face::Detector> detector,
            match::Parameters parameters, AuthService& auth)
     : edge_id_(std::move(edge_id)),
+      key_id_(std::move(key_id)),
       key_(std::move(key)),
       signer_(std::move(signer)),
+      answer_code_(std::move(answer_code)),
       engine_(std::move(engine)),
       detector_(std::move(detector)),
       parameters_(std::move(parameters)),
       auth_(auth),
       contract_(to_proto(engine_->contract())) {}
 
-Result<std::unique_ptr<Edge>> Edge::create(std::string edge_id, const SecretBytes& seed,
+Result<std::unique_ptr<Edge>> Edge::create(std::string edge_id, std::string key_id,
+                                           const SecretBytes& seed,
                                            std::unique_ptr<face::Engine> engine,
                                            std::unique_ptr<face::Detector> detector,
                                            AuthService& auth) {
@@ -106,9 +130,10 @@ Result<std::unique_ptr<Edge>> Edge::create(std::string edge_id, const SecretByte
   BAUTA_TRY(secret::SecretKey key,
             secret::SecretKey::expand(parameters.ring(), seed, kEdgeSecretPurpose));
   BAUTA_TRY(TicketSigner signer, TicketSigner::create(seed));
-  return std::unique_ptr<Edge>(new Edge(std::move(edge_id), std::move(key), std::move(signer),
-                                        std::move(engine), std::move(detector),
-                                        std::move(parameters), auth));
+  BAUTA_TRY(AnswerCode answer_code, AnswerCode::create(seed));
+  return std::unique_ptr<Edge>(new Edge(
+      std::move(edge_id), std::move(key_id), std::move(key), std::move(signer),
+      std::move(answer_code), std::move(engine), std::move(detector), std::move(parameters), auth));
 }
 
 // --- Image to ciphertext
@@ -171,9 +196,14 @@ Result<std::string> Edge::encrypt_probe(const face::Embedding& embedding, Timing
   return bytes;
 }
 
-Result<v1::Ticket> Edge::sign_ticket(const std::string& gallery, bool verification,
-                                     const Digest& probe) const {
-  return signer_.sign({edge_id_, gallery, verification, probe});
+TicketScope Edge::scope(TicketKind kind, const std::string& gallery) const {
+  TicketScope scope;
+  scope.kind = kind;
+  scope.edge_id = edge_id_;
+  scope.gallery = gallery;
+  scope.key_id = key_id_;
+  scope.contract = contract_digest(contract_);
+  return scope;
 }
 
 Result<std::string> Edge::encrypt_reference(const face::Embedding& embedding) const {
@@ -216,6 +246,12 @@ Result<v1::EnrolBlockRequest> Edge::encrypt_block(const std::string& gallery,
 
 // --- Requests
 
+Result<v1::Gallery> Edge::create_gallery(const std::string& gallery) {
+  BAUTA_TRY(const v1::CreateGalleryRequest request,
+            contract_request(gallery, key_id_, contract_, edge_id_, signer_));
+  return auth_.create_gallery(request);
+}
+
 v1::EnrolRequest Edge::enrol_request(const std::string& gallery, const std::string& subject) const {
   v1::EnrolRequest request;
   request.set_gallery(gallery);
@@ -223,6 +259,17 @@ v1::EnrolRequest Edge::enrol_request(const std::string& gallery, const std::stri
   request.set_edge_id(edge_id_);
   *request.mutable_contract() = contract_;
   return request;
+}
+
+Result<v1::EnrolReply> Edge::ask_enrol(v1::EnrolRequest& request) {
+  TicketScope scope = this->scope(TicketKind::enrolment, request.gallery());
+  scope.image = !request.images().empty();
+  scope.ciphertexts = ciphertexts_digest(scope.image ? request.images() : request.references());
+  scope.subject = subject_digest(request.gallery(), request.subject());
+  BAUTA_TRY(*request.mutable_ticket(), signer_.sign(scope));
+  BAUTA_TRY(v1::EnrolReply reply, auth_.enrol(request));
+  BAUTA_CHECK(answer_code_.check(ticket_digest(scope, request.ticket()), reply.answer()));
+  return reply;
 }
 
 // Images, too, are sent only of faces that the engine takes: under encryption nobody sees whether
@@ -259,7 +306,7 @@ Result<Enrolment> Edge::enroll(const std::string& gallery, const std::string& su
       BAUTA_CHECK(added);
   }
   if (request.references().empty() && request.images().empty()) return enrolment;
-  BAUTA_TRY(const v1::EnrolReply reply, auth_.enrol(request));
+  BAUTA_TRY(const v1::EnrolReply reply, ask_enrol(request));
   enrolment.reference_ids.assign(reply.reference_ids().begin(), reply.reference_ids().end());
   return enrolment;
 }
@@ -270,7 +317,7 @@ Result<Enrolment> Edge::enroll(const std::string& gallery, const std::string& su
   const Status added = add_reference(face, request);
   if (is_refusal(added)) return Enrolment{{}, {{0, added.error().message}}};
   BAUTA_CHECK(added);
-  BAUTA_TRY(const v1::EnrolReply reply, auth_.enrol(request));
+  BAUTA_TRY(const v1::EnrolReply reply, ask_enrol(request));
   return Enrolment{{reply.reference_ids().begin(), reply.reference_ids().end()}, {}};
 }
 
@@ -281,7 +328,7 @@ Result<Enrolment> Edge::enroll(const std::string& gallery, const std::string& su
   for (const face::Embedding& embedding : embeddings) {
     BAUTA_TRY(*request.add_references(), encrypt_reference(embedding));
   }
-  BAUTA_TRY(const v1::EnrolReply reply, auth_.enrol(request));
+  BAUTA_TRY(const v1::EnrolReply reply, ask_enrol(request));
   return Enrolment{{reply.reference_ids().begin(), reply.reference_ids().end()}, {}};
 }
 
@@ -304,6 +351,16 @@ Status Edge::put_probe(const face::AlignedFace& face, Request& request, Timings&
   return put_probe(embedding, request, timings);
 }
 
+template <typename Reply>
+Status Edge::check_answer(const TicketScope& scope, const v1::Ticket& ticket,
+                          const Reply& reply) const {
+  BAUTA_CHECK(answer_code_.check(ticket_digest(scope, ticket), reply.answer()));
+  BAUTA_TRY(const DecisionOutcome outcome, parse_outcome(reply.answer().outcome()));
+  if (outcome.decision == reply.decision()) return {};
+  return make_error(ErrorCode::refused,
+                    "the authentication server passes on another decision than the key service's");
+}
+
 template <typename Probe>
 Result<Recognition> Edge::ask_identify(const std::string& gallery, const Probe& probe,
                                        uint32_t max_candidates) {
@@ -316,9 +373,15 @@ Result<Recognition> Edge::ask_identify(const std::string& gallery, const Probe& 
   const Status put = put_probe(probe, request, timings);
   if (is_refusal(put)) return rejection(put.error(), timings, start);
   BAUTA_CHECK(put);
-  BAUTA_TRY(*request.mutable_ticket(), sign_ticket(gallery, false, ticketed_digest(request)));
+  TicketScope scope = this->scope(TicketKind::identification, gallery);
+  scope.image = !request.image().empty();
+  scope.ciphertexts = probe_digest(request);
+  BAUTA_TRY(*request.mutable_ticket(), signer_.sign(scope));
   request.set_max_candidates(max_candidates);
   BAUTA_TRY(const v1::IdentifyReply reply, auth_.identify(request));
+  // Where nobody is enrolled the key service is not asked, and nobody can be accepted.
+  if (reply.has_answer() || reply.decision() == v1::DECISION_ACCEPTED)
+    BAUTA_CHECK(check_answer(scope, request.ticket(), reply));
   add_timings(reply.timings(), timings);
   timings.total = milliseconds_since(start);
   Recognition recognition = to_recognition(reply);
@@ -339,8 +402,13 @@ Result<Recognition> Edge::ask_verify(const std::string& gallery, const std::stri
   const Status put = put_probe(probe, request, timings);
   if (is_refusal(put)) return rejection(put.error(), timings, start);
   BAUTA_CHECK(put);
-  BAUTA_TRY(*request.mutable_ticket(), sign_ticket(gallery, true, ticketed_digest(request)));
+  TicketScope scope = this->scope(TicketKind::verification, gallery);
+  scope.image = !request.image().empty();
+  scope.ciphertexts = probe_digest(request);
+  scope.subject = subject_digest(gallery, subject);
+  BAUTA_TRY(*request.mutable_ticket(), signer_.sign(scope));
   BAUTA_TRY(const v1::VerifyReply reply, auth_.verify(request));
+  BAUTA_CHECK(check_answer(scope, request.ticket(), reply));
   add_timings(reply.timings(), timings);
   timings.total = milliseconds_since(start);
   Recognition recognition = to_recognition(reply);

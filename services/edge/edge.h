@@ -16,6 +16,7 @@
 #include "face/pipeline.h"
 #include "match/template_codec.h"
 #include "secret/secret_key.h"
+#include "services/answer.h"
 #include "services/services.h"
 #include "services/ticket.h"
 
@@ -58,8 +59,9 @@ struct Enrolment {
 class Edge {
  public:
   // `auth` must outlive the edge. `seed` is the secret that the key service has issued to this edge
-  // for the key of its galleries.
-  static Result<std::unique_ptr<Edge>> create(std::string edge_id, const SecretBytes& seed,
+  // for the key of its galleries, `key_id`.
+  static Result<std::unique_ptr<Edge>> create(std::string edge_id, std::string key_id,
+                                              const SecretBytes& seed,
                                               std::unique_ptr<face::Engine> engine,
                                               std::unique_ptr<face::Detector> detector,
                                               AuthService& auth);
@@ -73,6 +75,9 @@ class Edge {
   // From now on, faces that the check fails are refused like images without a face. It must outlive
   // the edge.
   void check_presentation(const face::PresentationCheck& check) { presentation_check_ = &check; }
+
+  // A gallery under this edge's key for embeddings of its engine; signs for its contract.
+  Result<v1::Gallery> create_gallery(const std::string& gallery);
 
   // One reference per usable image, all in one durable step. When no image can be used nothing is
   // enrolled and reference_ids is empty. Errors: those of the authentication server.
@@ -108,8 +113,8 @@ class Edge {
   const v1::EmbeddingContract& contract() const { return contract_; }
 
  private:
-  Edge(std::string edge_id, secret::SecretKey key, TicketSigner signer,
-       std::unique_ptr<face::Engine> engine, std::unique_ptr<face::Detector> detector,
+  Edge(std::string edge_id, std::string key_id, secret::SecretKey key, TicketSigner signer,
+       AnswerCode answer_code, std::unique_ptr<face::Engine> engine, std::unique_ptr<face::Detector> detector,
        match::Parameters parameters, AuthService& auth);
 
   struct ImageSender {
@@ -141,15 +146,20 @@ class Edge {
 
   Result<std::string> encrypt_image(const face::AlignedFace& face, Timings& timings) const;
   Result<std::string> encrypt_probe(const face::Embedding& embedding, Timings& timings) const;
-  // For one decision on the probe as it is sent.
-  Result<v1::Ticket> sign_ticket(const std::string& gallery, bool verification,
-                                 const Digest& probe) const;
+  // What a ticket of this edge is for; the rest is the caller's.
+  TicketScope scope(TicketKind kind, const std::string& gallery) const;
+  // Error refused: the key service has not said this to that ticket.
+  template <typename Reply>
+  Status check_answer(const TicketScope& scope, const v1::Ticket& ticket, const Reply& reply) const;
+  // Sends the enrolment with its ticket, and checks the answer.
+  Result<v1::EnrolReply> ask_enrol(v1::EnrolRequest& request);
   Result<std::string> encrypt_reference(const face::Embedding& embedding) const;
   Result<std::string> encrypt_message(const match::TemplatePolynomial& message) const;
 
-  std::string edge_id_;
+  std::string edge_id_, key_id_;
   secret::SecretKey key_;
   TicketSigner signer_;
+  AnswerCode answer_code_;
   std::unique_ptr<face::Engine> engine_;
   std::unique_ptr<face::Detector> detector_;
   const face::PresentationCheck* presentation_check_ = nullptr;
@@ -158,6 +168,13 @@ class Edge {
   v1::EmbeddingContract contract_;
   std::optional<ImageSender> image_sender_;
 };
+
+// What a new gallery is asked for with: signs for the contract in the name of the edge.
+Result<v1::CreateGalleryRequest> contract_request(const std::string& gallery,
+                                                  const std::string& key_id,
+                                                  const v1::EmbeddingContract& contract,
+                                                  const std::string& edge_id,
+                                                  const TicketSigner& signer);
 
 // The engine's contract in the form that travels.
 v1::EmbeddingContract to_proto(const face::EmbeddingContract& contract);

@@ -1,15 +1,18 @@
 #include "services/key/key_server.h"
 
 #include <algorithm>
+#include <bit>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
 
 #include "base/thread_pool.h"
 #include "match/admission.h"
+#include "match/flood.h"
 #include "match/scores.h"
 #include "secret/encryption.h"
 #include "secret/key_generation.h"
+#include "services/contract.h"
 #include "services/key/image_keys.h"
 
 namespace bauta::key {
@@ -19,24 +22,37 @@ using Clock = std::chrono::steady_clock;
 
 // Scores that leave for evaluation are rounded to this many steps per unit.
 constexpr double kEvaluationSteps = 1e6;
-constexpr double kNormSteps = 128;
+
+// Lengths of what a network made of encrypted images. They arrive shortened, since longer templates
+// than 1.04 do not fit; images of a third of that and more are taken.
+constexpr double kLengthSteps = 128;
+constexpr double kImageTolerance = 0.9;
+
+// Of a derivation that is thrown away.
+constexpr std::string_view kReadinessPurpose = "bauta readiness 1";
 
 constexpr int kMaxAdmissions = 256;
 constexpr size_t kMaxName_bytes = 128;
+
+// How far beyond the longest templates a score may lie, flood aside.
+constexpr double kScoreError = 0.01;
 
 uint64_t microseconds_since(Clock::time_point start) {
   return static_cast<uint64_t>(
       std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - start).count());
 }
 
-// The squared norm. Error refused: why it is no template that the gallery takes.
+// 0 means that the contract says nothing.
+double tolerance_of(const v1::EmbeddingContract& contract) {
+  return contract.norm_tolerance() == 0 ? match::kSquaredNormTolerance : contract.norm_tolerance();
+}
+
+// The squared norm. Error refused: it is no template that the gallery takes.
 Result<double> check(const secret::SecretKey& key, const match::Parameters& parameters,
-                     const match::Admission& admission, const v1::Origin& origin) {
+                     const match::Admission& admission, double tolerance) {
   BAUTA_TRY(const auto stray, secret::decrypt(key, admission.stray));
   BAUTA_TRY(const auto projections, secret::decrypt(key, admission.projections));
   BAUTA_TRY(const auto squared_norm, secret::decrypt(key, admission.squared_norm));
-  const double tolerance =
-      origin.norm_tolerance() == 0 ? match::kSquaredNormTolerance : origin.norm_tolerance();
   return match::check_admission(
       parameters, admission.kind,
       {{stray.limb(0), stray.limb(1)}, projections.limb(0), squared_norm.limb(0)}, tolerance);
@@ -52,10 +68,6 @@ Status check_names(std::initializer_list<const std::string*> names) {
   return {};
 }
 
-Status check_names(const v1::Origin& origin) {
-  return check_names({&origin.edge_id(), &origin.gallery()});
-}
-
 // A renewal goes forward within one tenant, and never to a key that shows scores.
 Status check_generations(const keys::KeyRecord& from, const keys::KeyRecord& to) {
   if (from.tenant == to.tenant && from.generation < to.generation &&
@@ -67,73 +79,33 @@ Status check_generations(const keys::KeyRecord& from, const keys::KeyRecord& to)
                     from.generation, from.tenant, to.generation, to.tenant);
 }
 
-// Precondition: the request has been parsed.
-Applicant applicant_of(const v1::DecideRequest& request, const keys::KeyRecord& record) {
-  Applicant applicant;
-  applicant.key = record;
-  applicant.ticket = request.ticket();
-  applicant.scope.edge_id = request.origin().edge_id();
-  applicant.scope.gallery = request.origin().gallery();
-  applicant.scope.verification = request.verification();
-  std::ranges::copy(as_bytes(request.probe_digest()), applicant.scope.probe.begin());
-  return applicant;
+// A digest in a request; empty stands for zeros where that is allowed. Error invalid_argument.
+Result<Digest> parse_digest(const char* name, const std::string& bytes, bool may_be_empty = false) {
+  Digest digest{};
+  if (bytes.empty() && may_be_empty) return digest;
+  if (bytes.size() != digest.size())
+    return make_error(ErrorCode::invalid_argument, "the digest of {} is missing", name);
+  std::ranges::copy(as_bytes(bytes), digest.begin());
+  return digest;
 }
 
-// The largest score that two templates of the gallery can have, noise included.
-double plausible_score(const v1::Origin& origin) {
-  const double longest = std::min(1 + origin.norm_tolerance(), match::kMaxSquaredNorm);
-  return std::max(match::kPlausibleScore, longest + 0.01);
+// What a decision can tell: one of so many positions and two refusals, or the k best.
+Price price_of(const match::ScoreRequest& scores, uint32_t candidates) {
+  size_t positions = 0;
+  for (const match::ScoreBlock& block : scores.blocks)
+    for (const uint8_t byte : block.live) positions += static_cast<size_t>(std::popcount(byte));
+  const double bits = std::log2(static_cast<double>(positions) + 2) * std::max(1u, candidates);
+  return {static_cast<uint32_t>(positions), static_cast<uint32_t>(std::ceil(bits))};
 }
 
-LogNote note_of(const match::ScoreReader& reader, double threshold, const Policy& policy) {
-  if (!reader.implausible().empty()) return LogNote::implausible;
-  const std::optional<match::Candidate> best = reader.best();
-  const bool near =
-      best && best->score < threshold && best->score >= threshold - policy.near_match_margin;
-  return near ? LogNote::near_match : LogNote::none;
+LogNote note_of(double score, double threshold, double near_margin) {
+  if (std::abs(score - threshold) >= near_margin) return LogNote::none;
+  return score >= threshold ? LogNote::near_hit : LogNote::near_match;
 }
 
-v1::Position to_proto(const match::Position& position) {
-  v1::Position proto;
-  proto.set_block(position.block);
-  proto.set_coefficient(position.coefficient);
-  return proto;
-}
-
-// What leaves of the scores.
-void write_decision(const v1::DecideRequest& request, const keys::KeyRecord& record,
-                    const match::ScoreReader& reader, v1::DecideReply& reply) {
-  reply.set_decision(v1::DECISION_REJECTED);
-  reply.set_implausible(static_cast<uint32_t>(reader.implausible().size()));
-  for (const match::Position& position : reader.implausible())
-    *reply.add_quarantined() = to_proto(position);
-  if (reader.candidates().empty()) return;
-  const match::Candidate& best = reader.candidates().front();
-  if (best.score >= request.threshold()) reply.set_decision(v1::DECISION_ACCEPTED);
-  if (record.evaluation)
-    reply.set_evaluation_score(std::round(best.score * kEvaluationSteps) / kEvaluationSteps);
-  if (record.evaluation || reply.decision() == v1::DECISION_ACCEPTED) {
-    reply.set_block(best.position.block);
-    reply.set_coefficient(best.position.coefficient);
-  }
-  if (request.max_candidates() < 2) return;
-  for (const match::Candidate& candidate : reader.candidates())
-    if (candidate.score >= request.threshold())
-      *reply.add_candidates() = to_proto(candidate.position);
-}
-
-// Tells a refusal of a template from one of a key.
-bool is_usable(keys::KeyStore& store, const keys::KeyId& id) {
-  const Result<keys::KeyRecord> record = store.find(id);
-  return record.ok() &&
-         (record->state() == keys::KeyState::created || record->state() == keys::KeyState::active ||
-          record->state() == keys::KeyState::deactivated);
-}
-
-// 0 unless norms are reported.
-double reported_norm(double squared_norm, const v1::Origin& origin) {
-  if (!origin.norm_reported()) return 0;
-  return std::round(std::sqrt(squared_norm) * kNormSteps) / kNormSteps;
+// Whether an error is about what was decrypted, rather than about a key.
+bool is_no_template(const Status& status) {
+  return !status.ok() && status.error().code == ErrorCode::refused;
 }
 
 }  // namespace
@@ -160,7 +132,13 @@ Result<std::unique_ptr<KeyServer>> KeyServer::open(std::unique_ptr<keys::KeyStor
   BAUTA_TRY(const std::vector<keys::SigningKey> signing_keys, store->signing_keys());
   if (signing_keys.empty()) BAUTA_CHECK(store->create_signing_key());
   BAUTA_TRY(std::unique_ptr<Ledger> ledger, Ledger::open(directory, signing_keys));
-  return std::unique_ptr<KeyServer>(new KeyServer(std::move(store), std::move(ledger)));
+  BAUTA_TRY(std::unique_ptr<Contracts> contracts, Contracts::open(directory / "contracts"));
+  for (const auto& [gallery, key] : ledger->contracts())
+    if (const auto found = contracts->find(gallery); !found.ok())
+      return make_error(ErrorCode::corrupt, "{}, which the decision log speaks of",
+                        found.error().message);
+  return std::unique_ptr<KeyServer>(
+      new KeyServer(std::move(store), std::move(ledger), std::move(contracts)));
 }
 
 KeyServer::~KeyServer() {
@@ -315,79 +293,149 @@ Result<v1::ImageKeys> KeyServer::get_image_keys(const v1::GetImageKeysRequest& r
   return make_image_keys(*store_, id, gallery_key, request);
 }
 
-// --- Admission and decisions
+// --- Tickets and contracts
 
-Result<TicketPublicKey> KeyServer::ticket_key(const keys::KeyId& id, const std::string& edge_id) {
+Result<std::shared_ptr<const KeyServer::EdgeCodes>> KeyServer::edge_codes(
+    const keys::KeyId& id, const std::string& edge_id) {
   {
     std::lock_guard lock(mutex_);
-    const auto known = ticket_keys_.find({id, edge_id});
-    if (known != ticket_keys_.end()) return known->second;
+    const auto known = edge_codes_.find({id, edge_id});
+    if (known != edge_codes_.end()) return known->second;
   }
   BAUTA_TRY(const SecretBytes seed, store_->derive(id, kEdgeSecretPurpose, edge_id));
   BAUTA_TRY(const TicketSigner signer, TicketSigner::create(seed));
-  BAUTA_TRY(const TicketPublicKey key, signer.public_key());
+  BAUTA_TRY(const TicketPublicKey ticket_key, signer.public_key());
+  BAUTA_TRY(AnswerCode answer_code, AnswerCode::create(seed));
+  auto codes = std::make_shared<const EdgeCodes>(EdgeCodes{ticket_key, std::move(answer_code)});
   std::lock_guard lock(mutex_);
-  ticket_keys_[{id, edge_id}] = key;
-  return key;
+  edge_codes_[{id, edge_id}] = codes;
+  return codes;
 }
 
-Status KeyServer::check_ticket(const Applicant& applicant) {
-  BAUTA_TRY(const TicketPublicKey key, ticket_key(applicant.key.id, applicant.scope.edge_id));
-  const Status signed_by_edge = verify_ticket(key, applicant.scope, applicant.ticket);
-  if (!signed_by_edge.ok()) BAUTA_CHECK(ledger_->refused(applicant, LogNote::bad_ticket));
-  return signed_by_edge;
+v1::Answer KeyServer::Signed::answer(std::string outcome) const {
+  return codes->answer_code.make(ticket_digest(applicant.scope, applicant.ticket),
+                                 std::move(outcome));
+}
+
+Result<KeyServer::Signed> KeyServer::check_signed(TicketKind kind, const std::string& key_id,
+                                                  const v1::Origin& origin) {
+  Signed asked;
+  BAUTA_TRY(const keys::KeyId id, parse_key_id(key_id));
+  BAUTA_CHECK(check_names({&origin.edge_id(), &origin.gallery()}));
+  Applicant& applicant = asked.applicant;
+  BAUTA_TRY(applicant.key, store_->find(id));
+  applicant.ticket = origin.ticket();
+  TicketScope& scope = applicant.scope;
+  scope.kind = kind;
+  scope.edge_id = origin.edge_id();
+  scope.gallery = origin.gallery();
+  scope.key_id = key_id;
+  scope.image = origin.image();
+  BAUTA_TRY(scope.ciphertexts, parse_digest("the ciphertexts", origin.ciphertexts()));
+  BAUTA_TRY(scope.subject, parse_digest("the subject", origin.subject(),
+                                        kind == TicketKind::identification));
+  BAUTA_TRY(const RegisteredContract registered, contracts_->find(origin.gallery()));
+  if (registered.tenant != applicant.key.tenant)
+    return make_error(ErrorCode::refused, "gallery {} is not one of tenant '{}'", origin.gallery(),
+                      applicant.key.tenant);
+  asked.contract = registered.contract;
+  scope.contract = contract_digest(registered.contract);
+  BAUTA_TRY(asked.codes, edge_codes(id, scope.edge_id));
+  if (const Status verified = verify_ticket(asked.codes->ticket_key, scope, applicant.ticket);
+      !verified.ok()) {
+    BAUTA_CHECK(ledger_->refused(applicant, LogNote::bad_ticket));
+    return verified.error();
+  }
+  return asked;
+}
+
+Result<v1::RegisterContractReply> KeyServer::register_contract(
+    const v1::RegisterContractRequest& request) {
+  BAUTA_TRY(const keys::KeyId id, parse_key_id(request.key_id()));
+  const v1::Origin& origin = request.origin();
+  BAUTA_CHECK(check_names({&origin.edge_id(), &origin.gallery()}));
+  BAUTA_TRY(const keys::KeyRecord record, store_->find(id));
+  BAUTA_CHECK(match::Parameters::create(request.contract().dimension()));
+  if (!record.evaluation) BAUTA_CHECK(check_judgeable(request.contract()));
+  TicketScope scope;
+  scope.kind = TicketKind::contract;
+  scope.edge_id = origin.edge_id();
+  scope.gallery = origin.gallery();
+  scope.key_id = request.key_id();
+  scope.contract = contract_digest(request.contract());
+  const Applicant applicant{record, scope, origin.ticket()};
+  BAUTA_TRY(const auto codes, edge_codes(id, origin.edge_id()));
+  if (const Status verified = verify_ticket(codes->ticket_key, scope, origin.ticket());
+      !verified.ok()) {
+    BAUTA_CHECK(ledger_->refused(applicant, LogNote::bad_ticket));
+    return verified.error();
+  }
+  BAUTA_CHECK(ledger_->check_fresh(applicant));
+  v1::RegisterContractReply reply;
+  BAUTA_TRY(const uint32_t version,
+            contracts_->put({origin.gallery(), record.tenant, origin.edge_id(), 0,
+                             request.contract(), origin.ticket()}));
+  BAUTA_CHECK(ledger_->changed(LogEvent::contract_registered, id, origin.gallery(),
+                               origin.edge_id()));
+  reply.set_version(version);
+  return reply;
+}
+
+// --- Admission and decisions
+
+Error KeyServer::without_answer(const Applicant& applicant, const Error& error) {
+  const Status recorded = ledger_->conclude(applicant, LogOutcome::refused, LogNote::no_answer);
+  return recorded.ok() ? error : recorded.error();
 }
 
 Result<v1::AdmitReply> KeyServer::admit(const v1::AdmitRequest& request) {
   BAUTA_TRY(const keys::KeyId id, parse_key_id(request.key_id()));
   BAUTA_TRY(const match::Parameters parameters, match::Parameters::create(request.dimension()));
-  if (request.admissions_size() == 0 || request.admissions_size() > kMaxAdmissions)
+  const int count = request.admissions_size();
+  if (count == 0 || count > kMaxAdmissions)
     return make_error(ErrorCode::invalid_argument, "{} references to admit; 1 to {} are possible",
-                      request.admissions_size(), kMaxAdmissions);
-  BAUTA_CHECK(check_names(request.origin()));
-  const std::string& edge_id = request.origin().edge_id();
-  const std::string& gallery = request.origin().gallery();
+                      count, kMaxAdmissions);
   std::vector<match::Admission> admissions;
   for (const std::string& bytes : request.admissions()) {
     BAUTA_TRY(match::Admission admission, match::parse_admission(parameters, as_bytes(bytes)));
     admissions.push_back(std::move(admission));
   }
-  if (request.measuring() && request.admissions_size() != 1)
-    return make_error(ErrorCode::invalid_argument, "one reference at a time can be measured");
-  BAUTA_CHECK(ledger_->check_admission(edge_id, gallery, request.measuring()));
-  v1::AdmitReply reply;
+  BAUTA_TRY(const Signed asked,
+            check_signed(TicketKind::enrolment, request.key_id(), request.origin()));
+  if (asked.contract.dimension() != request.dimension())
+    return make_error(ErrorCode::mismatch, "the contract of gallery {} has {} dimensions, not {}",
+                      request.origin().gallery(), asked.contract.dimension(), request.dimension());
+  const bool image = request.origin().image();
+  const auto references = static_cast<uint32_t>(count);
+  BAUTA_CHECK(ledger_->charge(asked.applicant, {references, references * (image ? 8 : 1)}));
+  std::string outcome(kMaxAdmissions, '\0');
   bool all = true;
-  const auto start = Clock::now();
   {
-    BAUTA_TRY(const secret::SecretKey key, derive_tenant_key(id, parameters));
-    for (const match::Admission& admission : admissions) {
-      v1::Admitted& admitted = *reply.add_admitted();
-      const Result<double> squared_norm = check(key, parameters, admission, request.origin());
+    const Result<secret::SecretKey> key = derive_tenant_key(id, parameters);
+    if (!key.ok()) return without_answer(asked.applicant, key.error());
+    for (size_t i = 0; i < admissions.size(); ++i) {
+      const Result<double> squared_norm = check(
+          *key, parameters, admissions[i], image ? kImageTolerance : tolerance_of(asked.contract));
       if (!squared_norm.ok() && squared_norm.error().code != ErrorCode::refused)
-        return squared_norm.error();
-      admitted.set_admitted(squared_norm.ok());
-      if (squared_norm.ok())
-        admitted.set_norm(reported_norm(*squared_norm, request.origin()));
-      else if (!request.measuring())
-        admitted.set_reason(squared_norm.error().message);
+        return without_answer(asked.applicant, squared_norm.error());
       all = all && squared_norm.ok();
+      if (!squared_norm.ok()) continue;
+      const double length = image ? std::round(std::sqrt(*squared_norm) * kLengthSteps) : 1;
+      outcome[i] = static_cast<char>(static_cast<uint8_t>(length));
     }
   }
-  reply.set_secret_lifetime_us(microseconds_since(start));
-  if (!all)
-    BAUTA_CHECK(ledger_->refused_admission(
-        id, edge_id, gallery, request.measuring() ? LogNote::no_length : LogNote::no_template));
+  v1::AdmitReply reply;
+  const LogNote note = all ? LogNote::none : image ? LogNote::no_length : LogNote::no_template;
+  BAUTA_CHECK(ledger_->conclude(asked.applicant, all ? LogOutcome::accepted : LogOutcome::refused,
+                                note));
+  BAUTA_CHECK(sign_if_due());
+  *reply.mutable_answer() = asked.answer(std::move(outcome));
   return reply;
 }
 
 Result<KeyServer::DecisionInput> KeyServer::parse(const v1::DecideRequest& request) {
   BAUTA_TRY(const keys::KeyId id, parse_key_id(request.key_id()));
   BAUTA_TRY(const match::Parameters parameters, match::Parameters::create(request.dimension()));
-  if (!std::isfinite(request.threshold()))
-    return make_error(ErrorCode::invalid_argument, "the threshold is not a number");
-  BAUTA_CHECK(check_names(request.origin()));
-  if (request.probe_digest().size() != sizeof(Digest))
-    return make_error(ErrorCode::invalid_argument, "the digest of the probe is missing");
   BAUTA_TRY(match::ScoreRequest scores,
             match::parse_score_request(parameters, as_bytes(request.scores())));
   BAUTA_TRY(match::Admission admission,
@@ -397,47 +445,103 @@ Result<KeyServer::DecisionInput> KeyServer::parse(const v1::DecideRequest& reque
   return DecisionInput{id, parameters, std::move(scores), std::move(admission)};
 }
 
-Status KeyServer::read_scores(const v1::DecideRequest& request, const DecisionInput& input,
-                              match::ScoreReader& reader, v1::DecideReply& reply) {
+Status KeyServer::read_scores(const Signed& asked, const DecisionInput& input,
+                              DecisionOutcome& outcome, LogNote& note) {
+  const TicketScope& scope = asked.applicant.scope;
+  const keys::KeyRecord& record = asked.applicant.key;
+  const double tolerance = scope.image ? kImageTolerance : tolerance_of(asked.contract);
+  const double longest = scope.image ? 1 : std::min(1 + tolerance, match::kMaxSquaredNorm);
+  const double threshold = scope.kind == TicketKind::verification
+                               ? asked.contract.threshold_verify()
+                               : asked.contract.threshold_identify();
+  const size_t count = std::max(1u, record.candidates);
+  outcome.positions.resize(count);
+
   const auto start = Clock::now();
-  {
-    BAUTA_TRY(const secret::SecretKey key, derive_tenant_key(input.id, input.parameters));
-    reply.set_derive_us(microseconds_since(start));
-    BAUTA_TRY(const double squared_norm,
-              check(key, input.parameters, input.admission, request.origin()));
-    reply.set_probe_norm(reported_norm(squared_norm, request.origin()));
-    for (size_t block = 0; block < input.scores.blocks.size(); ++block) {
-      BAUTA_TRY(const ring::SecretCoefficients residues,
-                secret::decrypt(key, input.scores.blocks[block].ciphertext));
-      reader.read(static_cast<uint32_t>(block), residues.limb(0), input.scores.blocks[block].live);
-    }
+  BAUTA_TRY(const SecretBytes seed, store_->derive(input.id, kTenantPurpose));
+  BAUTA_TRY(const secret::SecretKey key,
+            secret::SecretKey::expand(input.parameters.ring(), seed, kTenantPurpose));
+  derive_us_ = microseconds_since(start);
+  BAUTA_TRY(const double squared_norm, check(key, input.parameters, input.admission, tolerance));
+  BAUTA_TRY(const match::Flood flood,
+            record.evaluation
+                ? Result<match::Flood>(match::Flood::none())
+                : match::Flood::create(seed, ticket_digest(scope, asked.applicant.ticket)));
+  match::ScoreReader reader(input.parameters, count,
+                            longest + kScoreError + 6 * flood.deviation(), flood,
+                            scope.image ? 1 / std::sqrt(squared_norm) : 1);
+  for (size_t block = 0; block < input.scores.blocks.size(); ++block) {
+    BAUTA_TRY(const ring::SecretCoefficients residues,
+              secret::decrypt(key, input.scores.blocks[block].ciphertext));
+    reader.read(static_cast<uint32_t>(block), residues.limb(0), input.scores.blocks[block].live);
   }
-  reply.set_secret_lifetime_us(microseconds_since(start));
+  secret_lifetime_us_ = microseconds_since(start);
+  if (reader.implausible_count() > 0) {
+    note = LogNote::implausible;
+    return {};
+  }
+  outcome.decision = v1::DECISION_REJECTED;
+  if (reader.candidates().empty()) return {};
+  const double best = reader.candidates().front().score;
+  if (best >= threshold) outcome.decision = v1::DECISION_ACCEPTED;
+  note = note_of(best, threshold, ledger_->policy().near_margin);
+  if (record.evaluation)
+    outcome.evaluation_score = std::round(best * kEvaluationSteps) / kEvaluationSteps;
+  for (const match::Candidate& candidate : reader.candidates()) {
+    const bool shown =
+        candidate.score >= threshold || (record.evaluation && outcome.candidates == 0);
+    if (!shown) break;
+    outcome.positions[outcome.candidates++] = {candidate.position.block,
+                                               candidate.position.coefficient};
+  }
   return {};
 }
 
 Result<v1::DecideReply> KeyServer::decide(const v1::DecideRequest& request) {
   BAUTA_TRY(const DecisionInput input, parse(request));
-  BAUTA_TRY(const keys::KeyRecord record, store_->find(input.id));
-  const Applicant applicant = applicant_of(request, record);
-  BAUTA_CHECK(check_ticket(applicant));
-  BAUTA_CHECK(ledger_->check(applicant));
-  const size_t count =
-      std::clamp<size_t>(request.max_candidates(), 1, std::max(1u, record.candidates));
-  match::ScoreReader reader(input.parameters, count, plausible_score(request.origin()));
-  v1::DecideReply reply;
-  if (const Status read = read_scores(request, input, reader, reply); !read.ok()) {
-    if (read.error().code == ErrorCode::refused && is_usable(*store_, input.id))
-      BAUTA_CHECK(ledger_->refused(applicant, LogNote::no_template));
-    return read.error();
-  }
-  write_decision(request, record, reader, reply);
-  // On record before it leaves: a ticket is spent even if the reply is lost.
-  const bool accepted = reply.decision() == v1::DECISION_ACCEPTED;
-  BAUTA_CHECK(ledger_->decided(applicant, accepted ? LogOutcome::accepted : LogOutcome::rejected,
-                               note_of(reader, request.threshold(), ledger_->policy())));
+  BAUTA_TRY(const Signed asked,
+            check_signed(request.verification() ? TicketKind::verification
+                                                : TicketKind::identification,
+                         request.key_id(), request.origin()));
+  const Applicant& applicant = asked.applicant;
+  if (asked.contract.dimension() != request.dimension())
+    return make_error(ErrorCode::mismatch, "the contract of gallery {} has {} dimensions, not {}",
+                      request.origin().gallery(), asked.contract.dimension(), request.dimension());
+  BAUTA_CHECK(ledger_->charge(applicant, price_of(input.scores, applicant.key.candidates)));
+  DecisionOutcome outcome;
+  LogNote note = LogNote::none;
+  if (const Status read = read_scores(asked, input, outcome, note); is_no_template(read))
+    note = applicant.scope.image ? LogNote::no_length : LogNote::no_template;
+  else if (!read.ok())
+    return without_answer(applicant, read.error());
+  // In the file before it leaves. The ticket is spent whatever becomes of the answer.
+  const LogOutcome recorded = outcome.decision == v1::DECISION_ACCEPTED   ? LogOutcome::accepted
+                              : outcome.decision == v1::DECISION_REJECTED ? LogOutcome::rejected
+                                                                          : LogOutcome::refused;
+  BAUTA_CHECK(ledger_->conclude(applicant, recorded, note));
   BAUTA_CHECK(sign_if_due());
+  v1::DecideReply reply;
+  *reply.mutable_answer() = asked.answer(serialize_outcome(outcome));
   return reply;
+}
+
+Result<v1::NameSubjectReply> KeyServer::name_subject(const v1::NameSubjectRequest& request) {
+  TicketNonce nonce;
+  PersonId person;
+  if (request.nonce().size() != nonce.size() || request.subject().size() != sizeof(Digest))
+    return make_error(ErrorCode::invalid_argument, "a nonce and the digest of a subject are named");
+  std::ranges::copy(as_bytes(request.nonce()), nonce.begin());
+  std::ranges::copy(as_bytes(request.subject()).first(person.size()), person.begin());
+  BAUTA_CHECK(ledger_->name_subject(request.gallery(), nonce, person));
+  return v1::NameSubjectReply();
+}
+
+Status KeyServer::check_ready() {
+  BAUTA_TRY(const std::vector<keys::KeyRecord> records, store_->list());
+  for (const keys::KeyRecord& record : records)
+    if (record.state() == keys::KeyState::active)
+      BAUTA_CHECK(store_->derive(record.id, kReadinessPurpose));
+  return {};
 }
 
 }  // namespace bauta::key

@@ -1,8 +1,9 @@
-// The key service: the only party that can decrypt, and on request it decrypts nothing but the
-// masked scores of that request. Secrets are derived from the token for a request and wiped at its
-// end.
+// The key service: the only party that can decrypt. What a request may have decrypted follows from
+// the ticket of an edge and the contract of the gallery, and is charged, durably, before
+// (services/key/charges.h). Secrets are derived from the token for a request and wiped at its end.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <filesystem>
@@ -16,6 +17,8 @@
 #include "match/scores.h"
 #include "match/tiles.h"
 #include "secret/secret_key.h"
+#include "services/answer.h"
+#include "services/key/contracts.h"
 #include "services/key/ledger.h"
 #include "services/services.h"
 
@@ -30,8 +33,8 @@ inline constexpr std::chrono::seconds kUnsignedTime(5);
 
 class KeyServer final : public KeyService {
  public:
-  // `directory` holds the decision log and the policy. Errors: those of Ledger::open and of the
-  // token.
+  // `directory` holds the decision log, the contracts and the policy. Errors: those of Ledger::open
+  // and of the token; corrupt when something is missing that the log speaks of.
   static Result<std::unique_ptr<KeyServer>> open(std::unique_ptr<keys::KeyStore> store,
                                                  const std::filesystem::path& directory);
   // Has the token sign what was decided; says on stderr if it does not.
@@ -39,6 +42,7 @@ class KeyServer final : public KeyService {
 
   keys::KeyStore& store() { return *store_; }
   Ledger& ledger() { return *ledger_; }
+  Contracts& contracts() { return *contracts_; }
 
   // Makes and activates the tenant's first key, on record; nothing when it has an active one.
   // Errors: those of KeyStore::active but not_found, e.g. refused when it is suspended or
@@ -69,13 +73,25 @@ class KeyServer final : public KeyService {
   // Errors: refused unless the second is a later generation of the same tenant, both may be used,
   // and neither or both were created for evaluation.
   Result<v1::RenewalKey> get_renewal_key(const v1::GetRenewalKeyRequest& request) override;
+  Result<v1::RegisterContractReply> register_contract(
+      const v1::RegisterContractRequest& request) override;
   Result<v1::AdmitReply> admit(const v1::AdmitRequest& request) override;
   Result<v1::DecideReply> decide(const v1::DecideRequest& request) override;
+  Result<v1::NameSubjectReply> name_subject(const v1::NameSubjectRequest& request) override;
+
+  // Of the last decision, for who measures in this process; it leaves in no answer.
+  uint64_t derive_us() const { return derive_us_; }
+  uint64_t secret_lifetime_us() const { return secret_lifetime_us_; }
+
+  // Derives from every active key, as a request would. Errors: the token's.
+  Status check_ready();
 
  private:
-  KeyServer(std::unique_ptr<keys::KeyStore> store, std::unique_ptr<Ledger> ledger)
+  KeyServer(std::unique_ptr<keys::KeyStore> store, std::unique_ptr<Ledger> ledger,
+            std::unique_ptr<Contracts> contracts)
       : store_(std::move(store)),
         ledger_(std::move(ledger)),
+        contracts_(std::move(contracts)),
         signed_up_to_(ledger_->log().head().sequence),
         signing_([this](const std::stop_token& stop) { sign_regularly(stop); }) {}
 
@@ -84,23 +100,42 @@ class KeyServer final : public KeyService {
   Status sign();
   void sign_regularly(const std::stop_token& stop);
 
-  // Error refused, on record, unless the edge has signed for this request.
-  Status check_ticket(const Applicant& applicant);
-  Result<TicketPublicKey> ticket_key(const keys::KeyId& id, const std::string& edge_id);
+  // What an edge shares with the key service beside its ring secret.
+  struct EdgeCodes {
+    TicketPublicKey ticket_key;
+    AnswerCode answer_code;
+  };
+  Result<std::shared_ptr<const EdgeCodes>> edge_codes(const keys::KeyId& id,
+                                                      const std::string& edge_id);
+  // A request whose ticket the edge has signed for exactly this, and the contract to judge it by.
+  struct Signed {
+    Applicant applicant;
+    v1::EmbeddingContract contract;
+    std::shared_ptr<const EdgeCodes> codes;
+
+    v1::Answer answer(std::string outcome) const;
+  };
+  // Errors: refused, on record; invalid_argument; not_found, the gallery has no contract.
+  Result<Signed> check_signed(TicketKind kind, const std::string& key_id,
+                              const v1::Origin& origin);
   struct DecisionInput;
   static Result<DecisionInput> parse(const v1::DecideRequest& request);
-  // All that happens while the secret is there: admits the probe and reads the scores. Error
-  // refused: the probe is no template, or the key may not be used.
-  Status read_scores(const v1::DecideRequest& request, const DecisionInput& input,
-                     match::ScoreReader& reader, v1::DecideReply& reply);
+  // Everything that happens while the secret is there: admits the probe and reads the scores.
+  // Error refused: the probe is no template.
+  Status read_scores(const Signed& asked, const DecisionInput& input, DecisionOutcome& outcome,
+                     LogNote& note);
+  // Records what became of a charged request that got no answer, and passes the error on.
+  Error without_answer(const Applicant& applicant, const Error& error);
   // The tenant's ring secret. Lives for one request.
   Result<secret::SecretKey> derive_tenant_key(const keys::KeyId& id,
                                               const match::Parameters& parameters);
 
   std::unique_ptr<keys::KeyStore> store_;
   std::unique_ptr<Ledger> ledger_;
-  std::mutex mutex_;  // guards ticket_keys_
-  std::map<std::pair<keys::KeyId, std::string>, TicketPublicKey> ticket_keys_;
+  std::unique_ptr<Contracts> contracts_;
+  std::mutex mutex_;  // guards edge_codes_
+  std::map<std::pair<keys::KeyId, std::string>, std::shared_ptr<const EdgeCodes>> edge_codes_;
+  std::atomic<uint64_t> derive_us_ = 0, secret_lifetime_us_ = 0;
   std::mutex signing_mutex_;  // guards the two below
   uint64_t signed_up_to_;
   bool signing_failed_ = false;

@@ -8,7 +8,6 @@
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "base/random.h"
 
 namespace bauta::key {
 namespace {
@@ -19,24 +18,18 @@ using Json = nlohmann::json;
 constexpr int64_t kTicketValidity_ms = 5 * 60'000;
 constexpr int64_t kClockSkew_ms = 60'000;
 constexpr int64_t kMinute_ms = 60'000;
-constexpr int64_t kMinutesRemembered = 60;
+constexpr double kDay_ms = 24 * 60 * 60'000.0;
+// A charged request that has no outcome after this time will have none.
+constexpr int64_t kAbandoned_ms = 30'000;
 constexpr size_t kMaxPolicy_bytes = 64 << 10;
 
-int64_t minute_of(int64_t time_ms) {
-  return time_ms / kMinute_ms;
-}
-
-bool is_decision(const LogEntry& entry) {
-  return entry.event <= LogEvent::verification && entry.outcome != LogOutcome::refused;
-}
-
-bool is_crafted(LogNote note) {
+bool is_crime(LogNote note) {
   return note == LogNote::implausible || note == LogNote::no_template ||
          note == LogNote::bad_ticket || note == LogNote::spent_ticket;
 }
 
-uint32_t drawn(uint32_t limit) {
-  return limit + static_cast<uint32_t>(random_below(uint64_t{limit} + 1));
+bool is_decision(LogCharge charge) {
+  return charge == LogCharge::identification || charge == LogCharge::verification;
 }
 
 TicketNonce nonce_of(const v1::Ticket& ticket) {
@@ -46,20 +39,65 @@ TicketNonce nonce_of(const v1::Ticket& ticket) {
   return nonce;
 }
 
-LogEntry entry_of(const Applicant& applicant, LogOutcome outcome, LogNote note) {
-  return {applicant.scope.verification ? LogEvent::verification : LogEvent::identification,
-          outcome,
-          note,
-          applicant.key.id,
-          nonce_of(applicant.ticket),
-          applicant.scope.gallery,
-          applicant.scope.edge_id};
+PersonId person_of(const TicketScope& scope) {
+  PersonId person;
+  std::copy_n(scope.subject.begin(), person.size(), person.begin());
+  return person;
+}
+
+LogCharge charge_of(TicketKind kind) {
+  switch (kind) {
+    case TicketKind::identification:
+      return LogCharge::identification;
+    case TicketKind::verification:
+      return LogCharge::verification;
+    case TicketKind::enrolment:
+      return LogCharge::enrolment;
+    case TicketKind::contract:
+      break;
+  }
+  return LogCharge::none;
+}
+
+LogEvent event_of(TicketKind kind) {
+  switch (kind) {
+    case TicketKind::identification:
+      return LogEvent::identification;
+    case TicketKind::verification:
+      return LogEvent::verification;
+    case TicketKind::enrolment:
+      return LogEvent::admission;
+    case TicketKind::contract:
+      break;
+  }
+  return LogEvent::contract_registered;
+}
+
+LogEntry entry_of(const Applicant& applicant, LogEvent event, LogOutcome outcome, LogNote note) {
+  LogEntry entry;
+  entry.event = event;
+  entry.outcome = outcome;
+  entry.note = note;
+  entry.key = applicant.key.id;
+  entry.nonce = nonce_of(applicant.ticket);
+  entry.gallery = applicant.scope.gallery;
+  entry.edge_id = applicant.scope.edge_id;
+  entry.person = person_of(applicant.scope);
+  return entry;
 }
 
 // The entry of a request whose ticket proves nothing spends none.
 LogEntry without_ticket(LogEntry entry) {
   entry.nonce = {};
   return entry;
+}
+
+Error locked_person(const std::string& gallery, int64_t since_ms) {
+  return make_error(ErrorCode::refused,
+                    "a person of gallery {} is locked since {:%Y-%m-%d %H:%M:%S} UTC: too many "
+                    "answers came close to the threshold; enrol that person with a better picture, "
+                    "then whoever holds the keys clears the lock by 'bauta keys unlock'",
+                    gallery, fmt::gmtime(static_cast<time_t>(since_ms / 1000)));
 }
 
 template <typename Number>
@@ -81,13 +119,17 @@ Result<Policy> read_policy(const fs::path& directory) {
   if (!bytes.ok()) return bytes.error();
   const Json json = Json::parse(as_text(*bytes), nullptr, /*allow_exceptions=*/false);
   if (!json.is_object() || !read_number(json, "decisions_per_key", policy.decisions_per_key) ||
+      !read_number(json, "bits_per_key", policy.bits_per_key) ||
       !read_number(json, "decisions_per_minute", policy.decisions_per_minute) ||
-      !read_number(json, "near_match_margin", policy.near_match_margin) ||
-      !read_number(json, "near_matches", policy.near_matches) ||
-      !read_number(json, "rejected_verifications", policy.rejected_verifications) ||
-      !read_number(json, "crafted_requests", policy.crafted_requests) ||
       !read_number(json, "unmeasured_per_minute", policy.unmeasured_per_minute) ||
-      !read_number(json, "lock_out_s", policy.lock_out_s))
+      !read_number(json, "near_margin", policy.near_margin) ||
+      !read_number(json, "near_per_person", policy.near_per_person) ||
+      !read_number(json, "rejected_verifications_per_person",
+                   policy.rejected_verifications_per_person) ||
+      !read_number(json, "near_misses_per_day", policy.near_misses_per_day) ||
+      !read_number(json, "near_misses_per_day_and_reference",
+                   policy.near_misses_per_day_and_reference) ||
+      !read_number(json, "crafted_requests", policy.crafted_requests))
     return make_error(ErrorCode::corrupt,
                       "{} should be a JSON object of numbers; docs/operations/keys.md names them",
                       path.string());
@@ -103,224 +145,397 @@ Result<std::unique_ptr<Ledger>> Ledger::open(const fs::path& directory,
   return ledger;
 }
 
+double KeyUsage::share() const {
+  const auto part = [](uint64_t used, uint64_t budget) {
+    return budget == 0 ? 1.0 : static_cast<double>(used) / static_cast<double>(budget);
+  };
+  return std::max(part(decisions, decision_budget), part(bits, bit_budget));
+}
+
 // --- What the log says
 
-Ledger::Client& Ledger::client(const std::string& edge_id, const std::string& gallery) {
-  const auto [place, added] = clients_.try_emplace({edge_id, gallery});
-  Client& client = place->second;
-  if (added) {
-    client.near_matches = drawn(policy_.near_matches);
-    client.rejected_verifications = drawn(policy_.rejected_verifications);
-    client.crafted = drawn(policy_.crafted_requests);
+void Ledger::forget_old_tickets(int64_t time_ms) {
+  // A ticket is good for its validity after an issue that may lie in our future by the skew.
+  const int64_t lasting = kTicketValidity_ms + 2 * kClockSkew_ms;
+  while (!spent_at_.empty() && spent_at_.front().first + lasting < time_ms) {
+    spent_.erase(spent_at_.front().second);
+    near_hits_.erase(spent_at_.front().second);
+    spent_at_.pop_front();
   }
-  return client;
 }
 
 void Ledger::apply(const LogRecord& record) {
   const LogEntry& entry = record.entry;
-  if (entry.nonce != TicketNonce{}) {
-    spent_.insert(entry.nonce);
+  if (entry.nonce != TicketNonce{} && spent_.insert(entry.nonce).second)
     spent_at_.emplace_back(record.time_ms, entry.nonce);
+  forget_old_tickets(record.time_ms);
+  switch (entry.event) {
+    case LogEvent::charged:
+      return apply_charge(record);
+    case LogEvent::identification:
+    case LogEvent::verification:
+    case LogEvent::admission:
+      return apply_outcome(record);
+    case LogEvent::subject_named:
+      near_hits_.erase(entry.nonce);
+      ++persons_[{entry.gallery, entry.person}].near;
+      return;
+    case LogEvent::contract_registered:
+      if (entry.outcome == LogOutcome::accepted) contracts_[entry.gallery] = entry.key;
+      else if (is_crime(entry.note)) ++clients_[{entry.edge_id, entry.gallery}].crimes;
+      return;
+    case LogEvent::person_locked:
+      persons_[{entry.gallery, entry.person}].locked_since_ms = record.time_ms;
+      return;
+    case LogEvent::edge_locked:
+      clients_[{entry.edge_id, entry.gallery}].locked_since_ms = record.time_ms;
+      return;
+    case LogEvent::lock_cleared:
+      if (entry.edge_id.empty())
+        persons_.erase({entry.gallery, entry.person});
+      else
+        clients_.erase({entry.edge_id, entry.gallery});
+      return;
+    default:
+      return;
   }
-  // A ticket is good for its validity after an issue that may lie in our future by the skew.
-  while (!spent_at_.empty() &&
-         spent_at_.front().first + kTicketValidity_ms + 2 * kClockSkew_ms < record.time_ms) {
-    spent_.erase(spent_at_.front().second);
-    spent_at_.pop_front();
-  }
-  if (is_decision(entry)) ++decisions_[entry.key];
+}
+
+void Ledger::apply_charge(const LogRecord& record) {
+  const LogEntry& entry = record.entry;
+  pending_[entry.nonce] = {record.time_ms, entry};
+  Used& used = used_[entry.key];
+  used.bits += entry.bits;
+  Client& client = clients_[{entry.edge_id, entry.gallery}];
+  if (!is_decision(entry.charge)) return;
+  ++used.decisions;
+  ++used.by_edge[entry.edge_id];
+  const int64_t minute = record.time_ms / kMinute_ms;
+  if (client.minute.minute != minute) client.minute = {.minute = minute};
+  ++client.minute.decisions;
+  if (entry.charge == LogCharge::identification) client.positions = entry.positions;
+}
+
+void Ledger::apply_outcome(const LogRecord& record) {
+  const LogEntry& entry = record.entry;
+  const bool charged = pending_.erase(entry.nonce) > 0;
+  // From before there were charges: the outcome was the charge.
+  if (!charged && entry.event != LogEvent::admission && entry.outcome != LogOutcome::refused)
+    ++used_[entry.key].decisions;
   if (entry.note == LogNote::spent_budget) spent_budgets_.insert(entry.key);
-  if (entry.edge_id.empty()) return;
-  Client& client = this->client(entry.edge_id, entry.gallery);
-  if (entry.event == LogEvent::lock_out) {
-    client = {};
-    client.locked_until_ms = record.time_ms + int64_t{policy_.lock_out_s} * 1000;
-    client.near_matches = drawn(policy_.near_matches);
-    client.rejected_verifications = drawn(policy_.rejected_verifications);
-    client.crafted = drawn(policy_.crafted_requests);
-    return;
+  Client& client = clients_[{entry.edge_id, entry.gallery}];
+  if (is_crime(entry.note)) {
+    ++client.crimes;
+    ++used_[entry.key].crimes;
   }
-  const int64_t minute = minute_of(record.time_ms);
-  client.minutes.erase(client.minutes.begin(),
-                       client.minutes.lower_bound(minute - kMinutesRemembered));
-  Minute& counts = client.minutes[minute];
-  const bool verification = entry.event == LogEvent::verification;
-  if (is_decision(entry)) {
-    ++counts.decisions;
-    if (verification) ++counts.verifications;
-    if (verification && entry.outcome == LogOutcome::rejected) ++counts.rejected_verifications;
+  if (entry.note == LogNote::no_length) {
+    const int64_t minute = record.time_ms / kMinute_ms;
+    if (client.minute.minute != minute) client.minute = {.minute = minute};
+    ++client.minute.unmeasured;
   }
-  if (entry.note == LogNote::near_match) ++counts.near_matches;
-  if (is_crafted(entry.note)) ++counts.crafted;
-  if (entry.note == LogNote::no_length) ++counts.unmeasured;
+  const bool unknown = entry.note == LogNote::no_answer;
+  const bool near = entry.note == LogNote::near_hit || entry.note == LogNote::near_match;
+  if (entry.event == LogEvent::verification) {
+    Person& person = persons_[{entry.gallery, entry.person}];
+    if (near || unknown) ++person.near;
+    if (entry.outcome == LogOutcome::rejected || unknown) ++person.rejected_verifications;
+  } else if (entry.event == LogEvent::identification) {
+    if (entry.note == LogNote::near_hit) near_hits_[entry.nonce] = record.time_ms;
+    if (entry.note != LogNote::near_match && !unknown) return;
+    client.near_misses = near_misses(client, record.time_ms) + 1;
+    client.near_misses_at_ms = record.time_ms;
+  }
+}
+
+double Ledger::near_misses_allowed(const Client& client) const {
+  return policy_.near_misses_per_day + policy_.near_misses_per_day_and_reference * client.positions;
+}
+
+double Ledger::near_misses(const Client& client, int64_t time_ms) const {
+  const double days =
+      std::max(0.0, static_cast<double>(time_ms - client.near_misses_at_ms) / kDay_ms);
+  return std::max(0.0, client.near_misses - days * near_misses_allowed(client));
 }
 
 // --- What follows from it
 
-Status Ledger::check_locked(const Client& client, const std::string& edge_id,
-                            const std::string& gallery) {
-  if (client.locked_until_ms <= now_ms()) return {};
-  return make_error(ErrorCode::refused,
-                    "edge {} is locked out of gallery {} until {:%Y-%m-%d %H:%M:%S} UTC for its "
-                    "unusual requests",
-                    edge_id, gallery,
-                    fmt::gmtime(static_cast<std::time_t>(client.locked_until_ms / 1000)));
-}
-
-uint64_t Ledger::budget_of(const keys::KeyRecord& key) const {
+uint64_t Ledger::decision_budget(const keys::KeyRecord& key) const {
   return key.decision_budget != 0 ? key.decision_budget : policy_.decisions_per_key;
 }
 
-Status Ledger::check_applicant(const Applicant& applicant) {
-  const keys::KeyRecord& key = applicant.key;
+Status Ledger::check_fresh(const Applicant& applicant) {
   const int64_t age_ms = now_ms() - static_cast<int64_t>(applicant.ticket.issued_at_ms());
-  if (age_ms > kTicketValidity_ms || age_ms < -kClockSkew_ms)
-    return make_error(ErrorCode::refused,
-                      "the ticket of edge {} is out of date; do the clocks of the edge and the key "
-                      "service agree?",
-                      applicant.scope.edge_id);
+  if (age_ms <= kTicketValidity_ms && age_ms >= -kClockSkew_ms) return {};
+  return make_error(ErrorCode::refused,
+                    "the ticket of edge {} is out of date; do the clocks of the edge and the key "
+                    "service agree?",
+                    applicant.scope.edge_id);
+}
+
+Status Ledger::check_charge(const Applicant& applicant) {
+  const keys::KeyRecord& key = applicant.key;
+  const std::string& edge = applicant.scope.edge_id;
+  const std::string& gallery = applicant.scope.gallery;
+  const int64_t now = now_ms();
+  BAUTA_CHECK(check_fresh(applicant));
   if (spent_.contains(nonce_of(applicant.ticket)))
-    return make_error(ErrorCode::refused, "the ticket of edge {} has had its decision already",
-                      applicant.scope.edge_id);
+    return make_error(ErrorCode::refused, "the ticket of edge {} has had its answer already", edge);
   if (key.evaluation) return {};
-  const Client& client = this->client(applicant.scope.edge_id, applicant.scope.gallery);
-  BAUTA_CHECK(check_locked(client, applicant.scope.edge_id, applicant.scope.gallery));
-  if (decisions_[key.id] >= budget_of(key))
+  const Client& client = clients_[{edge, gallery}];
+  if (client.locked_since_ms != 0)
     return make_error(ErrorCode::refused,
-                      "key {} of tenant '{}' has made all {} decisions of its budget; rotate to a "
-                      "new one with 'bauta keys rotate' and renew its galleries",
-                      key.generation, key.tenant, budget_of(key));
-  const auto minute = client.minutes.find(minute_of(now_ms()));
-  if (minute != client.minutes.end() && minute->second.decisions >= policy_.decisions_per_minute)
+                      "edge {} is locked out of gallery {} since {:%Y-%m-%d %H:%M:%S} UTC for its "
+                      "unusual requests; whoever holds the keys clears that by 'bauta keys unlock'",
+                      edge, gallery, fmt::gmtime(static_cast<time_t>(client.locked_since_ms / 1000)));
+  const auto person = persons_.find({gallery, person_of(applicant.scope)});
+  if (applicant.scope.kind == TicketKind::verification && person != persons_.end() &&
+      person->second.locked_since_ms != 0)
+    return locked_person(gallery, person->second.locked_since_ms);
+  const Used& used = used_[key.id];
+  if (used.decisions >= decision_budget(key) || used.bits >= policy_.bits_per_key)
+    return make_error(ErrorCode::unavailable,
+                      "key {} of tenant '{}' has given all answers of its budget ({} decisions, {} "
+                      "bits); rotate to a new one with 'bauta keys rotate' and renew its galleries",
+                      key.generation, key.tenant, decision_budget(key), policy_.bits_per_key);
+  if (client.minute.minute != now / kMinute_ms) return {};
+  if (is_decision(charge_of(applicant.scope.kind)) &&
+      client.minute.decisions >= policy_.decisions_per_minute)
     return make_error(ErrorCode::busy,
                       "edge {} has had {} decisions on gallery {} in this minute; try again in the "
                       "next",
-                      applicant.scope.edge_id, policy_.decisions_per_minute,
-                      applicant.scope.gallery);
+                      edge, policy_.decisions_per_minute, gallery);
+  if (applicant.scope.image && client.minute.unmeasured >= policy_.unmeasured_per_minute)
+    return make_error(ErrorCode::busy,
+                      "edge {} has sent {} pictures that are too unlike a face to gallery {} in "
+                      "this minute; try again in the next",
+                      edge, policy_.unmeasured_per_minute, gallery);
   return {};
 }
 
-bool Ledger::is_anomalous(const Client& client, const LogEntry& latest) const {
-  Minute sum;
-  for (const auto& [minute, counts] : client.minutes) {
-    sum.decisions += counts.decisions;
-    sum.near_matches += counts.near_matches;
-    sum.verifications += counts.verifications;
-    sum.rejected_verifications += counts.rejected_verifications;
-    sum.crafted += counts.crafted;
+std::vector<LogEntry> Ledger::with_locks(std::vector<LogEntry> entries, bool evaluation) {
+  if (evaluation) return entries;
+  const int64_t now = now_ms();
+  const size_t count = entries.size();
+  for (size_t i = 0; i < count; ++i) {
+    const LogEntry entry = entries[i];
+    // The entry is not applied yet.
+    const bool unknown = entry.note == LogNote::no_answer;
+    const bool near = unknown || entry.note == LogNote::near_hit ||
+                      entry.note == LogNote::near_match || entry.event == LogEvent::subject_named;
+    LogEntry lock;
+    lock.outcome = LogOutcome::refused;
+    lock.key = entry.key;
+    lock.gallery = entry.gallery;
+    if (entry.event == LogEvent::verification || entry.event == LogEvent::subject_named) {
+      const Person& person = persons_[{entry.gallery, entry.person}];
+      const bool rejected = entry.event == LogEvent::verification &&
+                            (unknown || entry.outcome == LogOutcome::rejected);
+      if (person.locked_since_ms == 0 &&
+          ((near && person.near + 1 >= policy_.near_per_person) ||
+           (rejected && person.rejected_verifications + 1 >=
+                            policy_.rejected_verifications_per_person))) {
+        lock.event = LogEvent::person_locked;
+        lock.person = entry.person;
+        entries.push_back(lock);
+        lock.person = {};
+      }
+    }
+    if (entry.edge_id.empty()) continue;
+    const Client& client = clients_[{entry.edge_id, entry.gallery}];
+    const bool missed = entry.event == LogEvent::identification &&
+                        (unknown || entry.note == LogNote::near_match);
+    if (client.locked_since_ms == 0 &&
+        ((is_crime(entry.note) && client.crimes + 1 >= policy_.crafted_requests) ||
+         (missed && near_misses(client, now) + 1 > near_misses_allowed(client)))) {
+      lock.event = LogEvent::edge_locked;
+      lock.edge_id = entry.edge_id;
+      entries.push_back(lock);
+    }
   }
-  if (latest.note == LogNote::near_match) ++sum.near_matches;
-  if (is_crafted(latest.note)) ++sum.crafted;
-  if (latest.event == LogEvent::verification && latest.outcome == LogOutcome::rejected)
-    ++sum.rejected_verifications;
-  return sum.crafted >= client.crafted ||
-         (sum.near_matches >= client.near_matches && sum.near_matches > sum.decisions / 4) ||
-         (sum.rejected_verifications >= client.rejected_verifications &&
-          sum.rejected_verifications > sum.verifications / 4 * 3);
+  return entries;
 }
 
-std::vector<LogEntry> Ledger::with_lock_out(LogEntry entry, const keys::KeyRecord* key) {
-  std::vector<LogEntry> entries = {std::move(entry)};
-  const LogEntry& latest = entries.front();
-  if (key != nullptr && key->evaluation) return entries;
-  const Client& client = this->client(latest.edge_id, latest.gallery);
-  if (client.locked_until_ms <= now_ms() && is_anomalous(client, latest))
-    entries.push_back({LogEvent::lock_out,
-                       LogOutcome::refused,
-                       LogNote::none,
-                       latest.key,
-                       {},
-                       latest.gallery,
-                       latest.edge_id});
-  return entries;
+void Ledger::conclude_abandoned(std::vector<LogEntry>& entries) {
+  const int64_t now = now_ms();
+  for (const auto& [nonce, pending] : pending_) {
+    if (pending.charged_at_ms + kAbandoned_ms > now) continue;
+    LogEntry outcome = pending.charge;
+    outcome.event = pending.charge.charge == LogCharge::identification ? LogEvent::identification
+                    : pending.charge.charge == LogCharge::verification ? LogEvent::verification
+                                                                       : LogEvent::admission;
+    outcome.outcome = LogOutcome::refused;
+    outcome.note = LogNote::no_answer;
+    outcome.charge = LogCharge::none;
+    outcome.bits = 0;
+    entries.push_back(std::move(outcome));
+  }
 }
 
 // --- Requests
 
-Status Ledger::check(const Applicant& applicant) {
+Status Ledger::charge(const Applicant& applicant, const Price& price) {
   Status status;
   BAUTA_CHECK(log_->update([&]() -> Result<std::vector<LogEntry>> {
-    status = check_applicant(applicant);
-    if (status.ok()) return std::vector<LogEntry>();
-    const keys::KeyRecord& key = applicant.key;
-    if (!key.evaluation && decisions_[key.id] >= budget_of(key) && !spent_budgets_.contains(key.id))
-      return std::vector<LogEntry>{
-          without_ticket(entry_of(applicant, LogOutcome::refused, LogNote::spent_budget))};
-    if (!spent_.contains(nonce_of(applicant.ticket))) return std::vector<LogEntry>();
-    return with_lock_out(
-        without_ticket(entry_of(applicant, LogOutcome::refused, LogNote::spent_ticket)),
-        &applicant.key);
+    std::vector<LogEntry> entries;
+    conclude_abandoned(entries);
+    entries = with_locks(std::move(entries), false);
+    status = check_charge(applicant);
+    const LogEvent event = event_of(applicant.scope.kind);
+    const auto refuse = [&](LogNote note) {
+      std::vector<LogEntry> refusal = with_locks(
+          {without_ticket(entry_of(applicant, event, LogOutcome::refused, note))},
+          applicant.key.evaluation);
+      entries.insert(entries.end(), refusal.begin(), refusal.end());
+    };
+    if (status.ok()) {
+      LogEntry entry = entry_of(applicant, LogEvent::charged, LogOutcome::accepted, LogNote::none);
+      entry.charge = charge_of(applicant.scope.kind);
+      entry.positions = price.positions;
+      entry.bits = price.bits;
+      entries.push_back(std::move(entry));
+    } else if (status.error().code == ErrorCode::unavailable) {
+      if (!spent_budgets_.contains(applicant.key.id)) refuse(LogNote::spent_budget);
+    } else if (spent_.contains(nonce_of(applicant.ticket))) {
+      refuse(LogNote::spent_ticket);
+    }
+    return entries;
   }));
   return status;
 }
 
-Status Ledger::decided(const Applicant& applicant, LogOutcome outcome, LogNote note) {
-  return log_->update([&]() -> Result<std::vector<LogEntry>> {
-    BAUTA_CHECK(check_applicant(applicant));
-    return with_lock_out(entry_of(applicant, outcome, note), &applicant.key);
-  });
+Status Ledger::conclude(const Applicant& applicant, LogOutcome outcome, LogNote note) {
+  return log_->update(
+      [&]() -> Result<std::vector<LogEntry>> {
+        if (!pending_.contains(nonce_of(applicant.ticket)))
+          return make_error(ErrorCode::unavailable,
+                            "the answer to edge {} took more than {} s and is given up",
+                            applicant.scope.edge_id, kAbandoned_ms / 1000);
+        return with_locks({entry_of(applicant, event_of(applicant.scope.kind), outcome, note)},
+                          applicant.key.evaluation);
+      },
+      Durability::written);
 }
 
 Status Ledger::refused(const Applicant& applicant, LogNote note) {
   return log_->update([&]() -> Result<std::vector<LogEntry>> {
-    const LogEntry entry = entry_of(applicant, LogOutcome::refused, note);
-    return with_lock_out(note == LogNote::bad_ticket ? without_ticket(entry) : entry,
-                         &applicant.key);
+    return with_locks({without_ticket(entry_of(applicant, event_of(applicant.scope.kind),
+                                               LogOutcome::refused, note))},
+                      applicant.key.evaluation);
   });
 }
 
-Status Ledger::check_admission(const std::string& edge_id, const std::string& gallery,
-                               bool measuring) {
-  return log_->update([&]() -> Result<std::vector<LogEntry>> {
-    const Client& client = this->client(edge_id, gallery);
-    BAUTA_CHECK(check_locked(client, edge_id, gallery));
-    const auto minute = client.minutes.find(minute_of(now_ms()));
-    if (measuring && minute != client.minutes.end() &&
-        minute->second.unmeasured >= policy_.unmeasured_per_minute)
-      return make_error(ErrorCode::busy,
-                        "edge {} has sent {} pictures that are too unlike a face to gallery {} in "
-                        "this minute; try again in the next",
-                        edge_id, policy_.unmeasured_per_minute, gallery);
-    return std::vector<LogEntry>();
-  });
+Status Ledger::name_subject(const std::string& gallery, const TicketNonce& nonce,
+                            const PersonId& person) {
+  Status status;
+  BAUTA_CHECK(log_->update(
+      [&]() -> Result<std::vector<LogEntry>> {
+        const auto known = persons_.find({gallery, person});
+        if (known != persons_.end() && known->second.locked_since_ms != 0)
+          status = locked_person(gallery, known->second.locked_since_ms);
+        if (!near_hits_.contains(nonce)) return std::vector<LogEntry>();
+        LogEntry entry;
+        entry.event = LogEvent::subject_named;
+        entry.outcome = LogOutcome::accepted;
+        entry.nonce = nonce;
+        entry.gallery = gallery;
+        entry.person = person;
+        return with_locks({std::move(entry)}, false);
+      },
+      Durability::written));
+  return status;
 }
 
-Status Ledger::refused_admission(const keys::KeyId& key, const std::string& edge_id,
-                                 const std::string& gallery, LogNote note) {
+Status Ledger::changed(LogEvent event, const keys::KeyId& key, const std::string& gallery,
+                       const std::string& edge_id) {
   return log_->update([&]() -> Result<std::vector<LogEntry>> {
-    return with_lock_out(
-        {LogEvent::admission, LogOutcome::refused, note, key, {}, gallery, edge_id}, nullptr);
-  });
-}
-
-Status Ledger::changed(LogEvent event, const keys::KeyId& key) {
-  return log_->update([&]() -> Result<std::vector<LogEntry>> {
-    return std::vector<LogEntry>{{event, LogOutcome::accepted, LogNote::none, key, {}, {}, {}}};
+    LogEntry entry;
+    entry.event = event;
+    entry.outcome = LogOutcome::accepted;
+    entry.key = key;
+    entry.gallery = gallery;
+    entry.edge_id = edge_id;
+    return std::vector<LogEntry>{std::move(entry)};
   });
 }
 
 Status Ledger::renewed(const keys::KeyId& from, const keys::KeyId& to, const std::string& gallery) {
   return log_->update([&]() -> Result<std::vector<LogEntry>> {
-    return std::vector<LogEntry>{
-        {LogEvent::renewed_from, LogOutcome::accepted, LogNote::none, from, {}, gallery, {}},
-        {LogEvent::renewed_to, LogOutcome::accepted, LogNote::none, to, {}, gallery, {}}};
+    LogEntry entry;
+    entry.event = LogEvent::renewed_from;
+    entry.outcome = LogOutcome::accepted;
+    entry.key = from;
+    entry.gallery = gallery;
+    LogEntry next = entry;
+    next.event = LogEvent::renewed_to;
+    next.key = to;
+    return std::vector<LogEntry>{std::move(entry), std::move(next)};
   });
 }
 
 Status Ledger::rewritten(const keys::KeyId& key, const std::string& gallery) {
+  return changed(LogEvent::block_rewritten, key, gallery);
+}
+
+// --- What it tells
+
+std::vector<Lock> Ledger::locks() {
+  std::vector<Lock> found;
+  (void)log_->update([&]() -> Result<std::vector<LogEntry>> {
+    for (const auto& [name, client] : clients_)
+      if (client.locked_since_ms != 0)
+        found.push_back({name.second, name.first, {}, client.locked_since_ms});
+    for (const auto& [name, person] : persons_)
+      if (person.locked_since_ms != 0)
+        found.push_back({name.first, {}, name.second, person.locked_since_ms});
+    return std::vector<LogEntry>();
+  });
+  return found;
+}
+
+Status Ledger::clear(const Lock& lock) {
   return log_->update([&]() -> Result<std::vector<LogEntry>> {
-    return std::vector<LogEntry>{
-        {LogEvent::block_rewritten, LogOutcome::accepted, LogNote::none, key, {}, gallery, {}}};
+    const auto client = clients_.find({lock.edge_id, lock.gallery});
+    const auto person = persons_.find({lock.gallery, lock.person});
+    const bool locked = lock.edge_id.empty()
+                            ? person != persons_.end() && person->second.locked_since_ms != 0
+                            : client != clients_.end() && client->second.locked_since_ms != 0;
+    if (!locked)
+      return make_error(ErrorCode::not_found, "nobody of that name is locked in gallery {}",
+                        lock.gallery);
+    LogEntry entry;
+    entry.event = LogEvent::lock_cleared;
+    entry.outcome = LogOutcome::accepted;
+    entry.gallery = lock.gallery;
+    entry.edge_id = lock.edge_id;
+    entry.person = lock.person;
+    return std::vector<LogEntry>{std::move(entry)};
   });
 }
 
-uint64_t Ledger::decisions_of(const keys::KeyId& key) {
-  uint64_t decisions = 0;
+KeyUsage Ledger::usage(const keys::KeyRecord& key) {
+  KeyUsage usage;
   (void)log_->update([&]() -> Result<std::vector<LogEntry>> {
-    decisions = decisions_[key];
+    const Used& used = used_[key.id];
+    usage = {used.decisions, decision_budget(key), used.bits,
+             policy_.bits_per_key, used.crimes,    used.by_edge};
     return std::vector<LogEntry>();
   });
-  return decisions;
+  return usage;
+}
+
+uint64_t Ledger::decisions_of(const keys::KeyId& key) {
+  keys::KeyRecord record;
+  record.id = key;
+  return usage(record).decisions;
+}
+
+std::map<std::string, keys::KeyId> Ledger::contracts() {
+  std::map<std::string, keys::KeyId> registered;
+  (void)log_->update([&]() -> Result<std::vector<LogEntry>> {
+    registered = contracts_;
+    return std::vector<LogEntry>();
+  });
+  return registered;
 }
 
 }  // namespace bauta::key

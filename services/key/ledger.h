@@ -1,5 +1,7 @@
-// Which requests may have a decision: one for each ticket, so many for each key, so many a minute
-// for each edge and gallery, and none for an edge that behaves as nobody's face does.
+// Which requests may have an answer, and what each costs: one answer for each ticket, so many
+// decisions and bits for each key, so many decisions a minute for each edge and gallery, so many
+// answers near the threshold for each person, and none for an edge that crafts its requests
+// (docs/design/budgets.md).
 #pragma once
 
 #include <deque>
@@ -13,28 +15,59 @@
 namespace bauta::key {
 
 // What the operator may change, in DIRECTORY/policy.json (docs/operations/keys.md). Evaluation keys
-// are held to none of it but tickets.
+// are held to none of it but tickets. Counts are absolute: what is reached is locked until an
+// operator clears it, also after a restart, a rotation or a renewal.
 struct Policy {
-  uint64_t decisions_per_key = 1'000'000;  // unless the key has a budget of its own
-  uint32_t decisions_per_minute = 6'000;   // of one edge on one gallery
-  double near_match_margin = 0.05;         // a rejected score so far below the threshold is near
-  // Within an hour, of one edge on one gallery; the edge is locked out between this number and its
-  // double, drawn at random, so that the moment tells nothing of a single score.
-  uint32_t near_matches = 30;             // and more than a quarter of all decisions
-  uint32_t rejected_verifications = 100;  // and more than three quarters of all
-  uint32_t crafted_requests = 10;         // no templates, implausible scores, bad or spent tickets
-  uint32_t unmeasured_per_minute = 10;    // encrypted pictures that are too unlike a face
-  uint32_t lock_out_s = 900;
+  // The life of a key, unless it has a budget of its own. It never refills.
+  uint64_t decisions_per_key = 1'000'000;
+  uint64_t bits_per_key = 25'000'000;  // of possible answers
+  // The rate of one edge on one gallery.
+  uint32_t decisions_per_minute = 6'000;
+  uint32_t unmeasured_per_minute = 10;  // encrypted pictures that are too unlike a face
+  // Of one person, by all edges. A score so close to the threshold, on either side, is near.
+  double near_margin = 0.02;
+  uint32_t near_per_person = 40;
+  uint32_t rejected_verifications_per_person = 200;
+  // Near misses in 1:N name nobody: of one edge on one gallery, a leaky count.
+  uint32_t near_misses_per_day = 50;
+  double near_misses_per_day_and_reference = 0.1;  // more for each reference
+  // Crimes of one edge on one gallery: no templates, implausible scores, bad or spent tickets.
+  uint32_t crafted_requests = 10;
 };
 
 // Error corrupt: not what docs/operations/keys.md describes. Without a file, the defaults.
 Result<Policy> read_policy(const std::filesystem::path& directory);
 
-// Who asks what for a decision.
+// Who asks what for an answer.
 struct Applicant {
   keys::KeyRecord key;
   TicketScope scope;
   v1::Ticket ticket;
+};
+
+// What an answer can tell.
+struct Price {
+  uint32_t positions = 0;  // scores to compare, or references to admit
+  uint32_t bits = 0;
+};
+
+// What a key has been used for.
+struct KeyUsage {
+  uint64_t decisions = 0, decision_budget = 0;
+  uint64_t bits = 0, bit_budget = 0;
+  uint64_t crimes = 0;
+  std::map<std::string, uint64_t> decisions_by_edge;
+
+  // Of the budget that is used up most, 0 to 1 and beyond.
+  double share() const;
+};
+
+// Who is locked, until an operator clears it.
+struct Lock {
+  std::string gallery;
+  std::string edge_id;  // empty: a person
+  PersonId person{};
+  int64_t since_ms = 0;
 };
 
 // Thread-safe, and safe between processes on one machine. Nothing in it is secret.
@@ -44,54 +77,84 @@ class Ledger {
   static Result<std::unique_ptr<Ledger>> open(const std::filesystem::path& directory,
                                               std::span<const keys::SigningKey> signing_keys = {});
 
-  // Whether the applicant may have a decision now. Errors: refused (ticket out of date or spent,
-  // budget spent, edge locked out), each recorded once it matters; busy above the rate.
-  Status check(const Applicant& applicant);
-  // Records the decision on the applicant and spends its ticket; durable when this returns. Error
-  // refused, as check(), when another request was faster: then the decision must not leave.
-  Status decided(const Applicant& applicant, LogOutcome outcome, LogNote note);
-  // Records a request that got no decision. Spends the ticket of an applicant, if there is one.
+  // Spends the ticket and charges the price, durably, before anything is decrypted for it. Errors:
+  // refused (ticket out of date or spent, edge or person locked), each recorded once it matters;
+  // unavailable when the key's budget is spent; busy above the rate. Then nothing is charged.
+  Status charge(const Applicant& applicant, const Price& price);
+  // Records what became of a charged request. Error unavailable when it comes too late: then the
+  // answer must not leave.
+  Status conclude(const Applicant& applicant, LogOutcome outcome, LogNote note);
+  // Whether a ticket that costs nothing is in date. Error refused.
+  static Status check_fresh(const Applicant& applicant);
+  // Records a request that was charged nothing.
   Status refused(const Applicant& applicant, LogNote note);
-  // Whether references of the edge may be admitted, or measured first. Errors: refused while the
-  // edge is locked out; busy when too many were measured in vain in this minute.
-  Status check_admission(const std::string& edge_id, const std::string& gallery, bool measuring);
-  // Records references that were not admitted (no_template), or could not be measured (no_length).
-  Status refused_admission(const keys::KeyId& key, const std::string& edge_id,
-                           const std::string& gallery, LogNote note);
-  // Records a change of a key.
-  Status changed(LogEvent event, const keys::KeyId& key);
+  // Whom the answer to a ticket has named, for what is counted of persons. Error refused: that
+  // person is locked.
+  Status name_subject(const std::string& gallery, const TicketNonce& nonce, const PersonId& person);
+
+  // Records a change of a key, a contract or a reference.
+  Status changed(LogEvent event, const keys::KeyId& key, const std::string& gallery = {},
+                 const std::string& edge_id = {});
   // Records that the gallery may be switched from one key to another.
   Status renewed(const keys::KeyId& from, const keys::KeyId& to, const std::string& gallery);
-
   // Records that a block of the gallery is decrypted, to be rid of what was erased in it.
   Status rewritten(const keys::KeyId& key, const std::string& gallery);
 
+  std::vector<Lock> locks();
+  // Forgets what led to the lock. Error not_found: there is none.
+  Status clear(const Lock& lock);
+
+  KeyUsage usage(const keys::KeyRecord& key);
   uint64_t decisions_of(const keys::KeyId& key);
+  // Galleries whose contract is on record, and the key of the tenant that they were registered for.
+  std::map<std::string, keys::KeyId> contracts();
   const Policy& policy() const { return policy_; }
   DecisionLog& log() { return *log_; }
 
  private:
-  // What one edge did on one gallery in one minute.
   struct Minute {
-    uint32_t decisions = 0, near_matches = 0, verifications = 0, rejected_verifications = 0,
-             crafted = 0, unmeasured = 0;
+    int64_t minute = 0;  // since 1970
+    uint32_t decisions = 0, unmeasured = 0;
   };
+  // One edge on one gallery.
   struct Client {
-    std::map<int64_t, Minute> minutes;  // of the last hour, by minutes since 1970
-    int64_t locked_until_ms = 0;
-    uint32_t near_matches = 0, rejected_verifications = 0, crafted = 0;  // the limits drawn
+    Minute minute;
+    double near_misses = 0;  // as of near_misses_at_ms
+    int64_t near_misses_at_ms = 0;
+    uint32_t positions = 0;  // of the last identification
+    uint32_t crimes = 0;
+    int64_t locked_since_ms = 0;  // 0: not locked
   };
+  struct Person {
+    uint32_t near = 0, rejected_verifications = 0;
+    int64_t locked_since_ms = 0;
+  };
+  // A charged request without an outcome yet.
+  struct Pending {
+    int64_t charged_at_ms = 0;
+    LogEntry charge;
+  };
+  struct Used {
+    uint64_t decisions = 0, bits = 0, crimes = 0;
+    std::map<std::string, uint64_t> by_edge;
+  };
+  using ClientName = std::pair<std::string, std::string>;  // edge, gallery
+  using PersonName = std::pair<std::string, PersonId>;     // gallery
 
   explicit Ledger(Policy policy) : policy_(policy) {}
   void apply(const LogRecord& record);
-  Client& client(const std::string& edge_id, const std::string& gallery);
-  Status check_applicant(const Applicant& applicant);
-  uint64_t budget_of(const keys::KeyRecord& key) const;
-  static Status check_locked(const Client& client, const std::string& edge_id,
-                             const std::string& gallery);
-  // The entry, and a lock-out if it makes the edge's behaviour too odd.
-  std::vector<LogEntry> with_lock_out(LogEntry entry, const keys::KeyRecord* key);
-  bool is_anomalous(const Client& client, const LogEntry& latest) const;
+  void apply_charge(const LogRecord& record);
+  void apply_outcome(const LogRecord& record);
+  void forget_old_tickets(int64_t time_ms);
+  // Its near misses at a time, after those that have leaked away.
+  double near_misses(const Client& client, int64_t time_ms) const;
+  double near_misses_allowed(const Client& client) const;
+  Status check_charge(const Applicant& applicant);
+  uint64_t decision_budget(const keys::KeyRecord& key) const;
+  // The entries, and the locks that they lead to.
+  std::vector<LogEntry> with_locks(std::vector<LogEntry> entries, bool evaluation);
+  // Outcomes of what was charged long ago by a process that ended.
+  void conclude_abandoned(std::vector<LogEntry>& entries);
 
   const Policy policy_;
   std::unique_ptr<DecisionLog> log_;
@@ -102,9 +165,13 @@ class Ledger {
   std::pmr::unsynchronized_pool_resource spent_memory_;
   std::pmr::set<TicketNonce> spent_{&spent_memory_};
   std::pmr::deque<std::pair<int64_t, TicketNonce>> spent_at_{&spent_memory_};  // as in the log
-  std::map<keys::KeyId, uint64_t> decisions_;
+  std::map<TicketNonce, Pending> pending_;
+  std::map<TicketNonce, int64_t> near_hits_;  // of 1:N that nobody was named for yet, and when
+  std::map<keys::KeyId, Used> used_;
   std::set<keys::KeyId> spent_budgets_;  // that are on record
-  std::map<std::pair<std::string, std::string>, Client> clients_;
+  std::map<ClientName, Client> clients_;
+  std::map<PersonName, Person> persons_;
+  std::map<std::string, keys::KeyId> contracts_;
 };
 
 }  // namespace bauta::key

@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "network/model_folder.h"
 #include "network/network.h"
+#include "services/contract.h"
 
 namespace bauta::rest {
 namespace {
@@ -51,10 +52,12 @@ Desk::Turn::~Turn() {
 // --- Galleries
 
 Result<v1::Gallery> Desk::create_gallery(const std::string& gallery) {
-  v1::CreateGalleryRequest request;
-  request.set_gallery(gallery);
-  BAUTA_TRY(*request.mutable_key_id(), active_key());
-  *request.mutable_contract() = contract_;
+  BAUTA_TRY(const std::string key_id, active_key());
+  BAUTA_TRY(const SecretBytes seed, seed_of(key_id));
+  BAUTA_TRY(const TicketSigner signer, TicketSigner::create(seed));
+  BAUTA_TRY(
+      const v1::CreateGalleryRequest request,
+      edge::contract_request(gallery, key_id, contract_, options_.edge_id, signer));
   return auth_.create_gallery(request);
 }
 
@@ -74,6 +77,9 @@ Result<std::string> Desk::key_of(const std::string& gallery) {
   v1::GetGalleryRequest request;
   request.set_gallery(gallery);
   BAUTA_TRY(const v1::Gallery row, auth_.get_gallery(request));
+  // A gallery from before contracts were registered has none at the key service. Without the right
+  // to give it one there is no harm: requests then say what is missing.
+  if (check_same_contract(row.contract(), contract_).ok()) (void)create_gallery(gallery);
   std::lock_guard lock(mutex_);
   if (key_ids_.size() >= kMaxGalleriesRemembered) key_ids_.clear();
   return key_ids_[gallery] = row.key_id();
@@ -131,7 +137,7 @@ Result<std::unique_ptr<edge::Edge>> Desk::take_edge(const EdgeName& name) {
   BAUTA_TRY(const SecretBytes seed, seed_of(key_id));
   BAUTA_TRY(
       std::unique_ptr<edge::Edge> edge,
-      edge::Edge::create(options_.edge_id, seed, std::move(engine), std::move(detector), auth_));
+      edge::Edge::create(options_.edge_id, name.first, seed, std::move(engine), std::move(detector), auth_));
   if (mode == Mode::image) BAUTA_CHECK(send_images(*edge, seed));
   return edge;
 }

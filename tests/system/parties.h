@@ -96,11 +96,7 @@ class Parties {
   }
 
   void create_gallery(const std::string& gallery, const std::string& tenant = "tenant") {
-    v1::CreateGalleryRequest request;
-    request.set_gallery(gallery);
-    request.set_key_id(tenant_key(tenant));
-    *request.mutable_contract() = edge::to_proto(FakeEngine().contract());
-    const auto created = auth->create_gallery(request);
+    const auto created = make_edge("edge-1", tenant)->create_gallery(gallery);
     ASSERT_TRUE(created.ok()) << created.error().message;
   }
 
@@ -143,7 +139,7 @@ class Parties {
     auto secret = key->issue_edge_seed(key_id, edge_id);
     EXPECT_TRUE(secret.ok()) << secret.error().message;
     auto edge =
-        edge::Edge::create(edge_id, *secret, std::make_unique<FakeEngine>(engine),
+        edge::Edge::create(edge_id, key_id, *secret, std::make_unique<FakeEngine>(engine),
                            std::make_unique<NoDetector>(), server != nullptr ? *server : *auth);
     EXPECT_TRUE(edge.ok()) << edge.error().message;
     return std::move(*edge);
