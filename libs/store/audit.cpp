@@ -1,3 +1,10 @@
+#include <cerrno>
+#include <cstring>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "base/file.h"
 #include "store/state.h"
 
 namespace bauta::store {
@@ -64,6 +71,17 @@ Result<std::vector<AuditRecord>> read_records(Connection& connection, uint64_t a
 Status check_optional_name(std::string_view what, std::string_view name) {
   if (name.empty()) return {};
   return check_name(what, name);
+}
+
+// Open from the first record on, since a sync reports only what has failed since the file was
+// opened. The name of a new log is made durable with it.
+Status open_log(const Connection& connection, int& file) {
+  if (file >= 0) return {};
+  const std::string path = connection.path().string() + "-wal";
+  BAUTA_CHECK(sync_directory(connection.path().parent_path()));
+  file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file >= 0) return {};
+  return make_error(ErrorCode::unavailable, "cannot open {}: {}", path, std::strerror(errno));
 }
 
 }  // namespace
@@ -136,9 +154,39 @@ Result<AuditHead> append_audit_record(Connection& connection, const AuditEntry& 
   return AuditHead{record.sequence, record.digest};
 }
 
-Result<AuditHead> Catalogue::append_audit(const AuditEntry& entry) {
+Status check_audit_entry(const AuditEntry& entry) {
   BAUTA_CHECK(check_optional_name("gallery", entry.gallery));
-  BAUTA_CHECK(check_optional_name("subject", entry.subject));
+  return check_optional_name("subject", entry.subject);
+}
+
+Status Catalogue::append_audit_unsynced(std::span<const AuditEntry> entries) {
+  for (const AuditEntry& entry : entries) BAUTA_CHECK(check_audit_entry(entry));
+  std::lock_guard lock(state_->mutex);
+  Connection& connection = state_->auditing;
+  BAUTA_TRY(Transaction transaction, Transaction::begin(connection));
+  BAUTA_CHECK(open_log(connection, state_->log_file));
+  for (const AuditEntry& entry : entries) BAUTA_CHECK(append_audit_record(connection, entry));
+  return transaction.commit();
+}
+
+Status Catalogue::sync_audit() {
+  int file = -1;
+  {
+    std::lock_guard lock(state_->mutex);
+    file = state_->log_file;  // not closed before the catalogue
+  }
+  if (file < 0 || fdatasync(file) == 0) return {};
+  return make_error(ErrorCode::unavailable, "cannot sync {}-wal: {}",
+                    state_->connection.path().string(), std::strerror(errno));
+}
+
+Status Catalogue::shorten_log() {
+  std::lock_guard lock(state_->mutex);
+  return state_->auditing.checkpoint();
+}
+
+Result<AuditHead> Catalogue::append_audit(const AuditEntry& entry) {
+  BAUTA_CHECK(check_audit_entry(entry));
   std::lock_guard lock(state_->mutex);
   BAUTA_TRY(Transaction transaction, Transaction::begin(state_->connection));
   BAUTA_TRY(const AuditHead head, append_audit_record(state_->connection, entry));

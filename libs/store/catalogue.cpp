@@ -1,5 +1,7 @@
 #include "store/catalogue.h"
 
+#include <unistd.h>
+
 #include "store/state.h"
 
 namespace bauta::store {
@@ -66,6 +68,10 @@ Status check_new_gallery(const NewGallery& gallery) {
   return {};
 }
 
+Catalogue::State::~State() {
+  if (log_file >= 0) close(log_file);
+}
+
 Catalogue::Catalogue(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Catalogue::Catalogue(Catalogue&&) noexcept = default;
 Catalogue& Catalogue::operator=(Catalogue&&) noexcept = default;
@@ -75,9 +81,12 @@ Result<Catalogue> Catalogue::open(const std::filesystem::path& path, OpenOptions
   std::error_code reason;
   if (!std::filesystem::exists(path, reason)) BAUTA_CHECK(create_catalogue(path, schema_steps()));
   BAUTA_TRY(Connection connection, open_catalogue(path, options.busy_timeout_ms, schema_steps()));
+  BAUTA_TRY(Connection auditing, Connection::open(path, options.busy_timeout_ms));
+  BAUTA_CHECK(set_up_without_sync(auditing));
   BAUTA_TRY(Connection reading, Connection::open(path, options.busy_timeout_ms));
   BAUTA_CHECK(set_up_for_reading(reading));
-  Catalogue catalogue(std::make_unique<State>(std::move(connection), std::move(reading)));
+  Catalogue catalogue(
+      std::make_unique<State>(std::move(connection), std::move(auditing), std::move(reading)));
   // What an interrupted erasure left; if it cannot be done now, the catalogue is usable all the
   // same.
   (void)catalogue.finish_erasures();

@@ -4,7 +4,8 @@
 //
 // An operation that returns success is durable: it survives kill -9 and, where the disk honours
 // fsync, loss of power. One that returns an error has changed nothing; only a disk that fails in
-// the middle of a sync (unavailable) may have kept the change, so ask before repeating it.
+// the middle of a sync (unavailable) may have kept the change, so ask before repeating it. Audit
+// records of searches alone are durable a little later (store/audit_lane.h).
 //
 // A Catalogue may be used from several threads. Several processes may have the same file open on
 // one machine (not over a network file system): writers take turns, readers never wait for writers.
@@ -373,6 +374,15 @@ class Catalogue {
   // For events that do not change the catalogue (those that do are recorded with the change).
   // Empty or valid names only. Returns the new head.
   Result<AuditHead> append_audit(const AuditEntry& entry);
+  // Several at once, all or none, and not durable yet: they survive kill -9 of this process, but
+  // loss of power only after sync_audit() or whatever else this catalogue makes durable.
+  Status append_audit_unsynced(std::span<const AuditEntry> entries);
+  // Makes durable what append_audit_unsynced() has appended before. Others may use the catalogue
+  // meanwhile. Error unavailable: what is on the disk is not known, also after a later success.
+  Status sync_audit();
+  // Moves the write-ahead log into the database, as other changes do once it is long; audit records
+  // that are not synced do not. Takes some syncs, for which others wait.
+  Status shorten_log();
   // The last record, without verifying the ones before it.
   Result<AuditHead> audit_head();
   // At most `count` (up to kMaxAuditRecordsPerRead) records that follow `after`.

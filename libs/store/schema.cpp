@@ -260,6 +260,13 @@ Status create_catalogue(const std::filesystem::path& path, std::span<const char*
   return creation_error(path, reason);
 }
 
+Status set_up_without_sync(Connection& connection) {
+  BAUTA_CHECK(set_up(connection));
+  return connection.run_script(
+      "PRAGMA synchronous = NORMAL;"
+      "PRAGMA wal_autocheckpoint = 0;");
+}
+
 Status set_up_for_reading(Connection& connection) {
   return connection.run_script(
       "PRAGMA query_only = ON;"

@@ -36,6 +36,10 @@ Status create_catalogue(const std::filesystem::path& path, std::span<const char*
 Result<Connection> open_catalogue(const std::filesystem::path& path, int busy_timeout_ms,
                                   std::span<const char* const> steps);
 
+// Makes a further connection to such a catalogue one whose commits write the log and sync nothing;
+// it never moves the log into the database by itself, which syncs.
+Status set_up_without_sync(Connection& connection);
+
 // Makes a further connection to such a catalogue one that cannot write.
 Status set_up_for_reading(Connection& connection);
 

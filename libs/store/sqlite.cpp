@@ -127,6 +127,14 @@ int64_t Connection::changed_rows() const {
   return sqlite3_changes64(database_.get());
 }
 
+Status Connection::checkpoint() {
+  errno = 0;
+  const int code = sqlite3_wal_checkpoint_v2(database_.get(), nullptr, SQLITE_CHECKPOINT_PASSIVE,
+                                             nullptr, nullptr);
+  if (code != SQLITE_OK && (code & 0xff) != SQLITE_BUSY) return error(code);
+  return {};
+}
+
 Result<bool> Connection::truncate_log() {
   errno = 0;
   const int code = sqlite3_wal_checkpoint_v2(database_.get(), nullptr, SQLITE_CHECKPOINT_TRUNCATE,

@@ -61,6 +61,8 @@ class Connection {
   // Rows that the last run() inserted, updated or deleted.
   int64_t changed_rows() const;
 
+  // Moves of the write-ahead log into the database what no reader is in the way of, durably.
+  Status checkpoint();
   // Moves the write-ahead log into the database and empties its file. False when another process
   // is still reading what the log holds.
   Result<bool> truncate_log();

@@ -11,11 +11,16 @@
 namespace bauta::store {
 
 struct Catalogue::State {
-  State(Connection writing, Connection reader)
-      : connection(std::move(writing)), reading(std::move(reader)) {}
+  State(Connection writing, Connection auditor, Connection reader)
+      : connection(std::move(writing)), auditing(std::move(auditor)), reading(std::move(reader)) {}
+  ~State();
 
   Connection connection;
-  std::mutex mutex;  // one operation at a time on the connection
+  // For audit records that are synced later; used with the mutex held, so that the two never wait
+  // for each other within SQLite, which waits by sleeping.
+  Connection auditing;
+  int log_file = -1;  // the write-ahead log, once `auditing` has written to it
+  std::mutex mutex;   // one operation at a time on the connections above
   // A second connection, so that reads wait for no write, and above all for none that is syncing.
   // Each of its statements sees everything that was committed before.
   Connection reading;
@@ -64,7 +69,9 @@ Status check_subject_may_grow(Connection& connection, const Gallery& gallery,
                               std::string_view subject, size_t added, IfEnrolled if_enrolled);
 // Of a row of `renewal`; the row itself goes once the log is emptied.
 Status delete_renewal_payload(Connection& connection, int64_t reference_id);
-// Names in the entry are checked by the caller.
+// Empty or valid names only.
+Status check_audit_entry(const AuditEntry& entry);
+// The entry is checked by the caller.
 Result<AuditHead> append_audit_record(Connection& connection, const AuditEntry& entry);
 Result<AuditHead> read_audit_head(Connection& connection);
 

@@ -424,8 +424,7 @@ Status AuthServer::audit(store::AuditEvent event, v1::Decision decision, const s
                                                       : store::AuditOutcome::failed;
   entry.gallery = gallery;
   entry.subject = subject;
-  BAUTA_CHECK(catalogue_.append_audit(entry));
-  return {};
+  return audit_lane_.append(entry);
 }
 
 template <typename Request>

@@ -19,6 +19,7 @@
 #include "services/auth/renewal.h"
 #include "services/auth/rewriting.h"
 #include "services/services.h"
+#include "store/audit_lane.h"
 #include "store/backup.h"
 
 namespace bauta::auth {
@@ -135,6 +136,7 @@ class AuthServer final : public AuthService {
         catalogue_(std::move(catalogue)),
         keys_(keys),
         threads_(threads),
+        audit_lane_(catalogue_),
         image_mode_(directory_, catalogue_, keys_, threads_, image_requests),
         admission_(admission) {}
 
@@ -199,6 +201,8 @@ class AuthServer final : public AuthService {
                          v1::IdentifyReply& reply);
   // Removes what is left of the segments of galleries that no longer exist.
   Status remove_deleted_galleries();
+  // Records a search; an answer that cannot be recorded is not given. Holds for kill -9 when it
+  // returns, for loss of power some 10 ms later (store/audit_lane.h).
   Status audit(store::AuditEvent event, v1::Decision decision, const std::string& gallery,
                const std::string& subject);
 
@@ -222,6 +226,7 @@ class AuthServer final : public AuthService {
   store::Catalogue catalogue_;
   KeyService& keys_;
   ThreadPool threads_;
+  store::AuditLane audit_lane_;
   ImageMode image_mode_;
   const Admission admission_;
   std::mutex mutex_;  // guards the two below; not held while a request is at work

@@ -152,8 +152,17 @@ Status write_all(int file, const fs::path& path, ByteView bytes) {
     if (count < 0) return file_error("write", path);
     bytes = bytes.subspan(static_cast<size_t>(count));
   }
-  if (fdatasync(file) != 0) return file_error("sync", path);
   return {};
+}
+
+// A kernel that has failed to write a page forgets that it is dirty: a second sync would succeed
+// without the page, and what is read afterwards may not be what the disk holds.
+Error sync_error(const fs::path& path, int reason) {
+  return make_error(ErrorCode::unavailable,
+                    "cannot sync {}: {}; whether the last records are on the disk is not known, so "
+                    "nothing more is decided: put the disk in order, restart the machine, so that "
+                    "the log is read from the disk, and then the service",
+                    path.string(), std::strerror(reason));
 }
 
 // Held alone between processes; the lock goes with the process that holds it.
@@ -316,9 +325,12 @@ const char* log_note_name(LogNote note) {
 }
 
 Result<std::unique_ptr<DecisionLog>> DecisionLog::open(
-    const fs::path& directory, Visit visit, std::span<const keys::SigningKey> signing_keys) {
+    const fs::path& directory, Visit visit, std::span<const keys::SigningKey> signing_keys,
+    SyncFile sync_file) {
   BAUTA_CHECK(create_directory(directory, 0700));
-  std::unique_ptr<DecisionLog> log(new DecisionLog(directory, std::move(visit)));
+  if (!sync_file) sync_file = [](int file) { return fdatasync(file); };
+  std::unique_ptr<DecisionLog> log(
+      new DecisionLog(directory, std::move(visit), std::move(sync_file)));
   const fs::path path = log_path(directory);
   // Before the log, which others may lengthen meanwhile.
   BAUTA_TRY(const LogHead signed_head, checked_head(directory, signing_keys));
@@ -333,8 +345,10 @@ Result<std::unique_ptr<DecisionLog>> DecisionLog::open(
   BAUTA_TRY(const LogLock lock, LogLock::acquire(log->file_, path));
   struct stat status {};
   if (fstat(log->file_, &status) != 0) return file_error("read", path);
-  if (status.st_size == 0 && signed_head.sequence == 0)
+  if (status.st_size == 0 && signed_head.sequence == 0) {
     BAUTA_CHECK(write_all(log->file_, path, as_bytes(kMagic)));
+    BAUTA_CHECK(sync_directory(directory));
+  }
   BAUTA_CHECK(check_magic(log->file_, path, log->offset_));
   bool stands = signed_head.sequence == 0;
   // The head is advanced before a record is visited, so its digest is that of the record.
@@ -345,10 +359,19 @@ Result<std::unique_ptr<DecisionLog>> DecisionLog::open(
   BAUTA_CHECK(read_records(log->file_, path, log->offset_, log->head_, check));
   if (!stands) return cut_log(path, signed_head.sequence);
   BAUTA_CHECK(log->catch_up());  // removes what an interrupted append has left
+  // A process that was killed may have left records that no sync has reached: the first sync here
+  // does, and whoever waits for his own record waits for those.
+  log->written_ = log->offset_;
+  log->background_ = std::jthread(
+      [log = log.get()](const std::stop_token& stop) { log->sync_in_background(stop); });
   return log;
 }
 
 DecisionLog::~DecisionLog() {
+  if (background_.joinable()) {
+    background_.request_stop();
+    background_.join();
+  }
   if (file_ >= 0) close(file_);
 }
 
@@ -365,12 +388,65 @@ Status DecisionLog::catch_up() {
   return {};
 }
 
-Status DecisionLog::update(const std::function<Result<std::vector<LogEntry>>()>& decide) {
-  std::lock_guard thread_lock(mutex_);
-  BAUTA_TRY(const LogLock process_lock, LogLock::acquire(file_, log_path(directory_)));
-  BAUTA_CHECK(catch_up());
-  BAUTA_TRY(const std::vector<LogEntry> entries, decide());
-  return entries.empty() ? Status() : append(entries);
+Status DecisionLog::update(const std::function<Result<std::vector<LogEntry>>()>& decide,
+                           Durability durability) {
+  uint64_t end = 0;
+  {
+    std::lock_guard thread_lock(mutex_);
+    BAUTA_CHECK(check_synced());
+    BAUTA_TRY(const LogLock process_lock, LogLock::acquire(file_, log_path(directory_)));
+    BAUTA_CHECK(catch_up());
+    BAUTA_TRY(const std::vector<LogEntry> entries, decide());
+    if (entries.empty()) return {};
+    BAUTA_CHECK(append(entries));
+    end = offset_;
+    std::lock_guard lock(sync_mutex_);
+    written_ = end;
+  }
+  if (durability == Durability::synced) return sync_up_to(end);
+  sync_wanted_.notify_one();
+  return {};
+}
+
+Status DecisionLog::check_synced() {
+  std::lock_guard lock(sync_mutex_);
+  return sync_error_ ? Status(*sync_error_) : Status();
+}
+
+Status DecisionLog::sync_up_to(uint64_t end) {
+  std::unique_lock lock(sync_mutex_);
+  while (!sync_error_ && synced_ < end) {
+    if (syncing_) {
+      sync_ended_.wait(lock);
+      continue;
+    }
+    // Leads: everybody who has written by now need not sync any more.
+    syncing_ = true;
+    const uint64_t covered = written_;
+    lock.unlock();
+    const bool synced = sync_file_(file_) == 0;
+    const int reason = errno;
+    lock.lock();
+    syncing_ = false;
+    if (synced) synced_ = covered;
+    if (!synced) sync_error_ = sync_error(log_path(directory_), reason);
+    sync_ended_.notify_all();
+  }
+  return sync_error_ ? Status(*sync_error_) : Status();
+}
+
+void DecisionLog::sync_in_background(const std::stop_token& stop) {
+  std::unique_lock lock(sync_mutex_);
+  while (!sync_error_) {
+    sync_wanted_.wait(lock, stop, [&] { return written_ > synced_; });
+    const uint64_t end = written_;
+    if (end == synced_) return;  // told to stop, and nothing is left
+    // Somebody who waits for his own record may come, and sync these too.
+    sync_wanted_.wait_for(lock, stop, kSyncDelay, [] { return false; });
+    lock.unlock();
+    (void)sync_up_to(end);  // the next update() says that it failed
+    lock.lock();
+  }
 }
 
 Status DecisionLog::append(const std::vector<LogEntry>& entries) {
@@ -404,12 +480,22 @@ LogHead DecisionLog::head() {
 }
 
 Status DecisionLog::sign(keys::KeyStore& store) {
-  Status signed_now;
+  // One signs at a time, over all processes, so that the head never goes back. That is a lock on
+  // the directory, which nobody who appends takes.
+  const Descriptor directory{::open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  if (directory.file < 0) return file_error("open", directory_);
+  BAUTA_TRY(const LogLock signing, LogLock::acquire(directory.file, directory_));
+  LogHead head;
+  uint64_t end = 0;
   BAUTA_CHECK(update([&]() -> Result<std::vector<LogEntry>> {
-    signed_now = sign_head(directory_, head_, store);
+    head = head_;
+    end = offset_;
+    std::lock_guard lock(sync_mutex_);
+    written_ = offset_;
     return std::vector<LogEntry>();
   }));
-  return signed_now;
+  BAUTA_CHECK(sync_up_to(end));
+  return sign_head(directory_, head, store);
 }
 
 Status sign_head(const fs::path& directory, const LogHead& head, keys::KeyStore& store) {

@@ -2,10 +2,14 @@
 // in one file that is only ever appended to (docs/formats/decision-log.md).
 #pragma once
 
+#include <chrono>
+#include <condition_variable>
 #include <filesystem>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/digest.h"
@@ -68,7 +72,20 @@ struct LogHead {
   Digest digest{};
 };
 
-// Thread-safe, and safe between processes on one machine.
+// When update() returns.
+enum class Durability {
+  synced,   // once the records are on stable storage; callers that wait at the same time share a
+            // sync
+  written,  // once the file has them: they survive a kill -9 of this process, not a loss of power,
+            // until the next sync, which begins after kSyncDelay at the latest
+};
+inline constexpr std::chrono::milliseconds kSyncDelay(5);
+
+// Makes what was written to a file durable, as fdatasync, which it is but in tests of its failure.
+using SyncFile = std::function<int(int file)>;
+
+// Thread-safe, and safe between processes on one machine. Records stand in the file in the order in
+// which they were visited, so a record that is durable has all before it durable too.
 class DecisionLog {
  public:
   // Called for every record in order: those in the file when it is opened, then every other one
@@ -81,32 +98,56 @@ class DecisionLog {
   // changed, cut, removed or damaged.
   static Result<std::unique_ptr<DecisionLog>> open(
       const std::filesystem::path& directory, Visit visit,
-      std::span<const keys::SigningKey> signing_keys = {});
+      std::span<const keys::SigningKey> signing_keys = {}, SyncFile sync_file = {});
+  // Syncs what is written.
   ~DecisionLog();
   DecisionLog(const DecisionLog&) = delete;
   DecisionLog& operator=(const DecisionLog&) = delete;
 
-  // Locks the log, visits what others have appended, and appends what `decide` returns; durable
-  // when this returns. `decide` may be called with nothing to append, to see the present state.
-  Status update(const std::function<Result<std::vector<LogEntry>>()>& decide);
+  // Locks the log, visits what others have appended, appends what `decide` returns, unlocks it, and
+  // waits as `durability` says. `decide` may be called with nothing to append, to see the present
+  // state; then nothing is waited for. A record is visited when it is appended. Errors: those of
+  // `decide`; busy when another process holds the lock for long; no_space and unavailable when the
+  // records cannot be written, of which none is left then. unavailable for good, for everybody who
+  // waits and for every later call, once a sync has failed: nobody knows then what the disk holds.
+  Status update(const std::function<Result<std::vector<LogEntry>>()>& decide,
+                Durability durability = Durability::synced);
 
   LogHead head();
 
-  // sign_head() of all that this and other processes have appended.
+  // sign_head() of all that this and other processes have appended, once it is synced: after a loss
+  // of power, what is signed must stand in the log. Appends go on while the token signs.
   Status sign(keys::KeyStore& store);
 
  private:
-  DecisionLog(std::filesystem::path directory, Visit visit)
-      : directory_(std::move(directory)), visit_(std::move(visit)) {}
+  DecisionLog(std::filesystem::path directory, Visit visit, SyncFile sync_file)
+      : directory_(std::move(directory)),
+        visit_(std::move(visit)),
+        sync_file_(std::move(sync_file)) {}
   Status catch_up();
   Status append(const std::vector<LogEntry>& entries);
+  // Waits until a sync that began with `end` bytes written has ended, and runs it if nobody does.
+  Status sync_up_to(uint64_t end);
+  // Of an earlier sync.
+  Status check_synced();
+  // The thread that syncs what nobody waits for.
+  void sync_in_background(const std::stop_token& stop);
 
   const std::filesystem::path directory_;
   const Visit visit_;
-  std::mutex mutex_;  // guards what follows
-  int file_ = -1;
+  const SyncFile sync_file_;
+  std::mutex mutex_;     // guards what follows; held over no sync
+  int file_ = -1;        // not changed once it is open
   uint64_t offset_ = 0;  // the end of the records that were visited
   LogHead head_;
+
+  std::mutex sync_mutex_;  // guards what follows; taken after mutex_, if both
+  std::condition_variable_any sync_ended_, sync_wanted_;
+  uint64_t written_ = 0;  // offset_, as a sync that begins now would make durable
+  uint64_t synced_ = 0;   // of which this is known to be durable
+  bool syncing_ = false;
+  std::optional<Error> sync_error_;  // the first; for good
+  std::jthread background_;          // ends before all else
 };
 
 // What `bauta audit verify` finds.
