@@ -1,6 +1,7 @@
 #include "match/scores.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 namespace bauta::match {
@@ -14,14 +15,17 @@ double decode_score(const Parameters& parameters, uint32_t residue) {
 void ScoreReader::read(uint32_t block, std::span<const uint32_t> residues,
                        const LivePositions& live) {
   BAUTA_ASSERT(residues.size() == kDegree);
+  std::array<double, kDegree> draws;
+  flood_.draw(block, draws);
   for (uint32_t j = 0; j < kDegree; ++j) {
     if (!is_live(live, j)) continue;
-    const double score = decode_score(parameters_, residues[j]);
+    const double score = decode_score(parameters_, residues[j]) * scale_ + draws[j];
     if (score > plausible_)
-      implausible_.push_back({block, j});
+      ++implausible_count_;
     else if (candidates_.size() < count_ || score > candidates_.back().score)
       keep({{block, j}, score});
   }
+  wipe({reinterpret_cast<uint8_t*>(draws.data()), sizeof(draws)});
 }
 
 void ScoreReader::keep(const Candidate& candidate) {

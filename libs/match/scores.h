@@ -4,6 +4,7 @@
 #include <optional>
 #include <span>
 
+#include "match/flood.h"
 #include "match/score_request.h"
 
 namespace bauta::match {
@@ -17,10 +18,16 @@ struct Candidate {
 class ScoreReader {
  public:
   // Keeps `count` candidates, at least 1. `plausible`: the largest score that two templates which
-  // the gallery admits can have.
+  // the gallery admits can have, the flood's bound included. A score is multiplied by `scale`, and
+  // then its draw of the flood is added, before anything else is done with it.
   explicit ScoreReader(const Parameters& parameters, size_t count = 1,
-                       double plausible = kPlausibleScore)
-      : parameters_(parameters), count_(count), plausible_(plausible) {}
+                       double plausible = kPlausibleScore, const Flood& flood = Flood::none(),
+                       double scale = 1)
+      : parameters_(parameters),
+        count_(count),
+        plausible_(plausible),
+        flood_(flood),
+        scale_(scale) {}
 
   // The N residues modulo q0 that block number `block` decrypts to.
   void read(uint32_t block, std::span<const uint32_t> residues, const LivePositions& live);
@@ -30,8 +37,8 @@ class ScoreReader {
   std::optional<Candidate> best() const {
     return candidates_.empty() ? std::nullopt : std::optional(candidates_.front());
   }
-  // Positions whose score is not plausible: set aside for quarantine, the others decide.
-  const std::vector<Position>& implausible() const { return implausible_; }
+  // How many scores were not plausible. Nothing says which: a position is an answer of its own.
+  size_t implausible_count() const { return implausible_count_; }
 
  private:
   void keep(const Candidate& candidate);
@@ -39,8 +46,10 @@ class ScoreReader {
   Parameters parameters_;
   size_t count_;
   double plausible_;
+  Flood flood_;
+  double scale_;
   std::vector<Candidate> candidates_;
-  std::vector<Position> implausible_;
+  size_t implausible_count_ = 0;
 };
 
 // The score a live residue stands for.
