@@ -59,6 +59,10 @@ Bytes serialize(const LogRecord& record) {
   writer.raw(record.entry.nonce);
   writer.text(record.entry.gallery);
   writer.text(record.entry.edge_id);
+  writer.raw(record.entry.person);
+  writer.u8(static_cast<uint8_t>(record.entry.charge));
+  writer.u32(record.entry.positions);
+  writer.u32(record.entry.bits);
   return std::move(writer).take();
 }
 
@@ -85,6 +89,12 @@ Result<LogRecord> parse_record(ByteView payload) {
   BAUTA_CHECK(read_array(reader, record.entry.nonce));
   BAUTA_TRY(record.entry.gallery, reader.text(kMaxName_bytes));
   BAUTA_TRY(record.entry.edge_id, reader.text(kMaxName_bytes));
+  if (reader.remaining() == 0) return record;  // from before there were charges
+  BAUTA_CHECK(read_array(reader, record.entry.person));
+  BAUTA_TRY(const uint8_t charge, reader.u8());
+  record.entry.charge = static_cast<LogCharge>(charge);
+  BAUTA_TRY(record.entry.positions, reader.u32());
+  BAUTA_TRY(record.entry.bits, reader.u32());
   BAUTA_CHECK(reader.finish());
   return record;
 }
@@ -286,6 +296,20 @@ const char* log_event_name(LogEvent event) {
       return "renewed_to";
     case LogEvent::block_rewritten:
       return "block_rewritten";
+    case LogEvent::charged:
+      return "charged";
+    case LogEvent::contract_registered:
+      return "contract_registered";
+    case LogEvent::subject_named:
+      return "subject_named";
+    case LogEvent::person_locked:
+      return "person_locked";
+    case LogEvent::edge_locked:
+      return "edge_locked";
+    case LogEvent::lock_cleared:
+      return "lock_cleared";
+    case LogEvent::reference_inspected:
+      return "reference_inspected";
   }
   return "unknown";
 }
@@ -320,6 +344,10 @@ const char* log_note_name(LogNote note) {
       return "spent budget";
     case LogNote::no_length:
       return "no length";
+    case LogNote::near_hit:
+      return "near hit";
+    case LogNote::no_answer:
+      return "no answer";
   }
   return "unknown";
 }

@@ -34,30 +34,49 @@ enum class LogEvent : uint8_t {
   renewed_from = 12,  // a key that leads from this one to the next record's was given out
   renewed_to = 13,
   block_rewritten = 14,  // a block without originals was decrypted and encrypted anew
+  // 15 to 17: grants
+  charged = 20,              // a ticket was spent; outcomes follow, or the process ended before
+  contract_registered = 21,  // for a gallery
+  subject_named = 22,        // whom the answer to a ticket named
+  person_locked = 23,        // for good
+  edge_locked = 24,          // out of a gallery, for good
+  lock_cleared = 25,         // by an operator
+  reference_inspected = 26,  // opened by the key holder
 };
+// What a ticket was charged for. Persistent.
+enum class LogCharge : uint8_t { none = 0, identification = 1, verification = 2, enrolment = 3 };
 enum class LogOutcome : uint8_t { accepted = 1, rejected = 2, refused = 4 };  // accepted: or done
 // Why, where that is not the outcome itself.
 enum class LogNote : uint8_t {
   none = 0,
   near_match = 1,    // rejected, but not by much
-  implausible = 2,   // a score that no pair of templates can have was set aside
+  implausible = 2,   // a score that no pair of templates can have
   no_template = 3,   // a probe or reference was not admitted
   bad_ticket = 4,    // not signed by the edge for this request, or out of date
   spent_ticket = 5,  // has had its decision
   spent_budget = 6,  // the key has made all decisions that it may; once for each key
   no_length = 7,     // an encrypted picture was too unlike a face to be measured
+  near_hit = 8,      // accepted, but not by much
+  no_answer = 9,     // charged, and then the token or the process failed: counted as the worst
 };
 const char* log_event_name(LogEvent event);
 const char* log_outcome_name(LogOutcome outcome);
 const char* log_note_name(LogNote note);
+
+// The start of subject_digest(); zeros: nobody in particular.
+using PersonId = std::array<uint8_t, 16>;
 
 struct LogEntry {
   LogEvent event = LogEvent::identification;
   LogOutcome outcome = LogOutcome::refused;
   LogNote note = LogNote::none;
   keys::KeyId key{};
-  TicketNonce nonce{};  // of the ticket that is spent; zero: none
+  TicketNonce nonce{};  // of the ticket; zero: none
   std::string gallery, edge_id;
+  PersonId person{};
+  LogCharge charge = LogCharge::none;
+  uint32_t positions = 0;  // that were compared, or references to admit
+  uint32_t bits = 0;       // that the answers can tell at most
 };
 
 struct LogRecord {

@@ -103,11 +103,6 @@ LogNote note_of(double score, double threshold, double near_margin) {
   return score >= threshold ? LogNote::near_hit : LogNote::near_match;
 }
 
-// Whether an error is about what was decrypted, rather than about a key.
-bool is_no_template(const Status& status) {
-  return !status.ok() && status.error().code == ErrorCode::refused;
-}
-
 }  // namespace
 
 struct KeyServer::DecisionInput {
@@ -462,14 +457,20 @@ Status KeyServer::read_scores(const Signed& asked, const DecisionInput& input,
   BAUTA_TRY(const secret::SecretKey key,
             secret::SecretKey::expand(input.parameters.ring(), seed, kTenantPurpose));
   derive_us_ = microseconds_since(start);
-  BAUTA_TRY(const double squared_norm, check(key, input.parameters, input.admission, tolerance));
+  const Result<double> squared_norm = check(key, input.parameters, input.admission, tolerance);
+  if (!squared_norm.ok() && squared_norm.error().code != ErrorCode::refused)
+    return squared_norm.error();
+  if (!squared_norm.ok()) {
+    note = scope.image ? LogNote::no_length : LogNote::no_template;
+    return {};
+  }
   BAUTA_TRY(const match::Flood flood,
             record.evaluation
                 ? Result<match::Flood>(match::Flood::none())
                 : match::Flood::create(seed, ticket_digest(scope, asked.applicant.ticket)));
   match::ScoreReader reader(input.parameters, count,
-                            longest + kScoreError + 6 * flood.deviation(), flood,
-                            scope.image ? 1 / std::sqrt(squared_norm) : 1);
+                            longest + kScoreError + match::kFloodBound_deviations * flood.deviation(), flood,
+                            scope.image ? 1 / std::sqrt(*squared_norm) : 1);
   for (size_t block = 0; block < input.scores.blocks.size(); ++block) {
     BAUTA_TRY(const ring::SecretCoefficients residues,
               secret::decrypt(key, input.scores.blocks[block].ciphertext));
@@ -510,9 +511,7 @@ Result<v1::DecideReply> KeyServer::decide(const v1::DecideRequest& request) {
   BAUTA_CHECK(ledger_->charge(applicant, price_of(input.scores, applicant.key.candidates)));
   DecisionOutcome outcome;
   LogNote note = LogNote::none;
-  if (const Status read = read_scores(asked, input, outcome, note); is_no_template(read))
-    note = applicant.scope.image ? LogNote::no_length : LogNote::no_template;
-  else if (!read.ok())
+  if (const Status read = read_scores(asked, input, outcome, note); !read.ok())
     return without_answer(applicant, read.error());
   // In the file before it leaves. The ticket is spent whatever becomes of the answer.
   const LogOutcome recorded = outcome.decision == v1::DECISION_ACCEPTED   ? LogOutcome::accepted

@@ -120,8 +120,8 @@ class KeyServer final : public KeyService {
                               const v1::Origin& origin);
   struct DecisionInput;
   static Result<DecisionInput> parse(const v1::DecideRequest& request);
-  // Everything that happens while the secret is there: admits the probe and reads the scores.
-  // Error refused: the probe is no template.
+  // Everything that happens while the secret is there: admits the probe and reads the scores. The
+  // outcome stays refused, and the note says why, where something is no template.
   Status read_scores(const Signed& asked, const DecisionInput& input, DecisionOutcome& outcome,
                      LogNote& note);
   // Records what became of a charged request that got no answer, and passes the error on.

@@ -11,6 +11,7 @@
 #include "network/evaluation.h"
 #include "network/ranges.h"
 #include "secret/encryption.h"
+#include "services/contract.h"
 #include "tests/system/parties.h"
 
 namespace bauta {
@@ -48,7 +49,7 @@ class HesitantKeyService final : public KeyService {
     return keys_.get_renewal_key(request);
   }
   Result<v1::AdmitReply> admit(const v1::AdmitRequest& request) override {
-    if (request.measuring()) {
+    if (request.origin().image()) {
       asked_ = true;
       asked_.notify_all();
       told_.wait(false);
@@ -57,6 +58,13 @@ class HesitantKeyService final : public KeyService {
   }
   Result<v1::DecideReply> decide(const v1::DecideRequest& request) override {
     return keys_.decide(request);
+  }
+  Result<v1::RegisterContractReply> register_contract(
+      const v1::RegisterContractRequest& request) override {
+    return keys_.register_contract(request);
+  }
+  Result<v1::NameSubjectReply> name_subject(const v1::NameSubjectRequest& request) override {
+    return keys_.name_subject(request);
   }
 
   void wait_until_asked() { asked_.wait(false); }
@@ -87,11 +95,11 @@ class ImageModeTest : public SystemTest {
 
   // With the edge admitted.
   void create_gallery(auth::AuthServer& server) {
-    v1::CreateGalleryRequest request;
-    request.set_gallery(kGallery);
-    request.set_key_id(parties_->tenant_key());
-    *request.mutable_contract() = contract_;
-    ASSERT_TRUE(server.create_gallery(request).ok());
+    const auto signer = *TicketSigner::create(seed_of(kEdge));
+    const auto request =
+        edge::contract_request(kGallery, parties_->tenant_key(), contract_, kEdge, signer);
+    ASSERT_TRUE(request.ok());
+    ASSERT_TRUE(server.create_gallery(*request).ok());
     ASSERT_TRUE(server.admit_edge(parties_->tenant_key(), kEdge, contract_.dimension()).ok());
   }
 
@@ -110,7 +118,7 @@ class ImageModeTest : public SystemTest {
   std::unique_ptr<edge::Edge> make_edge(bool images, AuthService* server = nullptr) const {
     const SecretBytes seed = seed_of(kEdge);
     auto edge = *edge::Edge::create(
-        kEdge, seed, *face::make_engine((kSources / "models/patchnet.bnet").string()),
+        kEdge, parties_->tenant_key(), seed, *face::make_engine((kSources / "models/patchnet.bnet").string()),
         *face::make_detector("haar5"), server != nullptr ? *server : *parties_->auth);
     if (images) {
       EXPECT_TRUE(edge->send_images(network_, seed).ok());
@@ -150,8 +158,14 @@ class ImageModeTest : public SystemTest {
                          *circuits::encode_image(network_plan, network_.input, maps_of(face)),
                          network_plan.ring.limbs())))));
     const auto signer = *TicketSigner::create(seed_of(kEdge));
-    *request.mutable_ticket() =
-        *signer.sign({kEdge, kGallery, /*verification=*/false, ticketed_digest(request)});
+    TicketScope scope;
+    scope.edge_id = kEdge;
+    scope.gallery = kGallery;
+    scope.key_id = parties_->tenant_key();
+    scope.contract = contract_digest(contract_);
+    scope.ciphertexts = probe_digest(request);
+    scope.image = true;
+    *request.mutable_ticket() = *signer.sign(scope);
     return parties_->auth->identify(request);
   }
 
