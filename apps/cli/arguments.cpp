@@ -448,6 +448,14 @@ class Parser {
           ->check(CLI::Range(1, 4'000'000));
     }
     {
+      auto [log, options] =
+          add(bench, "log", "Records of decisions and searches on this disk", bench_log);
+      log->add_option("--threads", options->threads, "Callers at the same time")
+          ->delimiter(',')
+          ->check(CLI::Range(1, 1000))
+          ->capture_default_str();
+    }
+    {
       auto [network, options] =
           add(bench, "network", "A patch network on encrypted faces, beside its prediction",
               bench_network);

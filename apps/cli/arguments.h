@@ -165,6 +165,10 @@ struct BenchDecideOptions {
   size_t references = 0;
 };
 
+struct BenchLogOptions {
+  std::vector<size_t> threads = {1, 8, 32};
+};
+
 struct BenchPrimitivesOptions {
   size_t degree = 0;  // 0: all
 };
@@ -248,6 +252,7 @@ Result<Report> eval_identify(const CommonOptions&, const EvalOptions&);        /
 Result<Report> eval_ranges(const CommonOptions&, const EvalRangesOptions&);    // eval_ranges.cpp
 Result<Report> bench_match(const CommonOptions&, const BenchMatchOptions&);    // bench_match.cpp
 Result<Report> bench_decide(const CommonOptions&, const BenchDecideOptions&);  // bench_decide.cpp
+Result<Report> bench_log(const CommonOptions&, const BenchLogOptions&);        // bench_log.cpp
 Result<Report> bench_network(const CommonOptions&,
                              const BenchNetworkOptions&);  // bench_network.cpp
 Result<Report> bench_primitives(const CommonOptions&,
