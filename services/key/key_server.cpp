@@ -193,6 +193,35 @@ Status KeyServer::give_first_key(const std::string& tenant, bool evaluation, key
   return ledger_->changed(LogEvent::key_activated, id);
 }
 
+Result<keys::KeyRecord> KeyServer::rotate(const keys::KeyRecord& before,
+                                          uint64_t decision_budget) {
+  keys::KeyUse use{before.candidates, before.decision_budget};
+  if (decision_budget != 0) use.decision_budget = decision_budget;
+  BAUTA_TRY(const keys::KeyRecord created, store_->create(before.tenant, before.evaluation, use));
+  BAUTA_CHECK(store_->activate(created.id));
+  BAUTA_CHECK(ledger_->changed(LogEvent::key_created, created.id));
+  BAUTA_CHECK(ledger_->changed(LogEvent::key_activated, created.id));
+  return store_->find(created.id);
+}
+
+Status KeyServer::rotate_by_itself(const keys::KeyRecord& before) {
+  BAUTA_TRY(const keys::KeyRecord created, rotate(before));
+  return ledger_->rotated_by_itself(created.id, before.tenant);
+}
+
+Result<v1::GetSuccessorReply> KeyServer::get_successor(const v1::GetSuccessorRequest& request) {
+  BAUTA_TRY(const keys::KeyId id, parse_key_id(request.key_id()));
+  BAUTA_TRY(const keys::KeyRecord record, store_->find(id));
+  v1::GetSuccessorReply reply;
+  const Result<keys::KeyRecord> active = store_->active(record.tenant);
+  if (!active.ok()) return active.error();
+  // Whoever rotates by hand renews by hand.
+  if (active->generation > record.generation &&
+      ledger_->rotated_by_itself_at_ms(record.tenant) / 1000 >= active->activated_at_s)
+    reply.set_key_id(to_hex(active->id));
+  return reply;
+}
+
 Result<secret::SecretKey> KeyServer::derive_tenant_key(const keys::KeyId& id,
                                                        const match::Parameters& parameters) {
   BAUTA_TRY(const SecretBytes seed, store_->derive(id, kTenantPurpose));

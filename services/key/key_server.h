@@ -49,6 +49,12 @@ class KeyServer final : public KeyService {
   // destroyed.
   Status give_first_key(const std::string& tenant, bool evaluation = false, keys::KeyUse use = {});
 
+  // Makes and activates the tenant's next key, with the use of the one before, on record.
+  Result<keys::KeyRecord> rotate(const keys::KeyRecord& before, uint64_t decision_budget = 0);
+  // The same because the budget of `before` nears its end: get_successor() then asks for the renewal
+  // of its galleries.
+  Status rotate_by_itself(const keys::KeyRecord& before);
+
   // The secret of one edge for one tenant key: delivered to that edge, which alone encrypts with
   // it. Ciphertexts under it reach the tenant's key by the edge's key-switching key.
   Result<secret::SecretKey> issue_edge_key(const std::string& key_id, const std::string& edge_id,
@@ -73,6 +79,7 @@ class KeyServer final : public KeyService {
   // Errors: refused unless the second is a later generation of the same tenant, both may be used,
   // and neither or both were created for evaluation.
   Result<v1::RenewalKey> get_renewal_key(const v1::GetRenewalKeyRequest& request) override;
+  Result<v1::GetSuccessorReply> get_successor(const v1::GetSuccessorRequest& request) override;
   Result<v1::RegisterContractReply> register_contract(
       const v1::RegisterContractRequest& request) override;
   Result<v1::AdmitReply> admit(const v1::AdmitRequest& request) override;
