@@ -75,7 +75,7 @@ TEST_F(AdmissionTest, TemplatesAreAdmittedInEveryWidth) {
       const auto probe = check(must(make_admission(*tenant.keys, tenant.probe(people.next()))),
                                kSquaredNormTolerance, tenant);
       ASSERT_TRUE(probe.ok()) << probe.error().message;
-      EXPECT_NEAR(*probe, 1, 1e-4);
+      EXPECT_NEAR(*probe, 1, dimension > 512 ? 5e-4 : 1e-4);  // by their scale
       const auto reference =
           check(must(make_admission(*tenant.keys, tenant.reference(people.next()))),
                 kSquaredNormTolerance, tenant);
