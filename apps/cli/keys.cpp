@@ -219,6 +219,7 @@ Result<Report> keys_destroy(const CommonOptions& common, const KeysDestroyOption
   const Status gone = store.destroy(key.id);
   // Its switching keys too, even if a copy is out of reach: one to a newer key would bring it back.
   BAUTA_CHECK(deployment->auth().forget_key(to_hex(key.id)));
+  BAUTA_CHECK(deployment->key().public_keys().remove(key.id));
   BAUTA_CHECK(gone);
   BAUTA_CHECK(deployment->key().ledger().changed(key::LogEvent::key_destroyed, key.id));
   BAUTA_TRY(const keys::KeyRecord destroyed, store.find(key.id));

@@ -51,11 +51,16 @@ double tolerance_of(const v1::EmbeddingContract& contract) {
 Result<double> check(const secret::SecretKey& key, const match::Parameters& parameters,
                      const match::Admission& admission, double tolerance) {
   BAUTA_TRY(const auto stray, secret::decrypt(key, admission.stray));
-  BAUTA_TRY(const auto projections, secret::decrypt(key, admission.projections));
   BAUTA_TRY(const auto squared_norm, secret::decrypt(key, admission.squared_norm));
-  return match::check_admission(
-      parameters, admission.kind,
-      {{stray.limb(0), stray.limb(1)}, projections.limb(0), squared_norm.limb(0)}, tolerance);
+  std::vector<ring::SecretCoefficients> projections;
+  match::AdmissionResidues residues{{stray.limb(0), stray.limb(1)}, {}, squared_norm.limb(0)};
+  for (const ckks::CoefficientCiphertext& ciphertext : admission.projections) {
+    BAUTA_TRY(ring::SecretCoefficients projection, secret::decrypt(key, ciphertext));
+    projections.push_back(std::move(projection));
+  }
+  for (const ring::SecretCoefficients& projection : projections)
+    residues.projections.push_back(projection.limb(0));
+  return match::check_admission(parameters, admission.kind, residues, tolerance);
 }
 
 // They stand in the log.
@@ -128,12 +133,14 @@ Result<std::unique_ptr<KeyServer>> KeyServer::open(std::unique_ptr<keys::KeyStor
   if (signing_keys.empty()) BAUTA_CHECK(store->create_signing_key());
   BAUTA_TRY(std::unique_ptr<Ledger> ledger, Ledger::open(directory, signing_keys));
   BAUTA_TRY(std::unique_ptr<Contracts> contracts, Contracts::open(directory / "contracts"));
+  BAUTA_TRY(PublicKeys public_keys, PublicKeys::open(directory));
   for (const auto& [gallery, key] : ledger->contracts())
     if (const auto found = contracts->find(gallery); !found.ok())
       return make_error(ErrorCode::corrupt, "{}, which the decision log speaks of",
                         found.error().message);
   return std::unique_ptr<KeyServer>(
-      new KeyServer(std::move(store), std::move(ledger), std::move(contracts)));
+      new KeyServer(std::move(store), std::move(ledger), std::move(contracts),
+                                                  std::move(public_keys)));
 }
 
 KeyServer::~KeyServer() {
@@ -247,6 +254,9 @@ Result<v1::EvaluationKeys> KeyServer::get_evaluation_keys(
     const v1::GetEvaluationKeysRequest& request) {
   BAUTA_TRY(const keys::KeyId id, parse_key_id(request.key_id()));
   BAUTA_TRY(const match::Parameters parameters, match::Parameters::create(request.dimension()));
+  // The same at every call: whoever recomputes what a server computes needs equal keys.
+  if (Result<v1::EvaluationKeys> made = public_keys_.find(id, parameters.dimension()); made.ok())
+    return made;
   BAUTA_TRY(const secret::SecretKey key, derive_tenant_key(id, parameters));
   const ckks::KeySwitchShape shape = match::key_shape(parameters);
   const std::vector<uint32_t> elements = match::galois_elements(parameters);
@@ -271,6 +281,7 @@ Result<v1::EvaluationKeys> KeyServer::get_evaluation_keys(
             secret::generate_relinearization_key(key, shape));
   reply.set_relinearization_key(
       std::string(as_text(ckks::serialize(parameters.ring(), relinearization))));
+  BAUTA_CHECK(public_keys_.put(id, parameters.dimension(), reply));
   return reply;
 }
 
