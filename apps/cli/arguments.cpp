@@ -117,6 +117,15 @@ class Parser {
               keys_redeliver);
       redeliver->add_option("--edge", again->edge, "Name of the edge")->required();
     }
+    add(keys, "locks", "List the people and edges that the key service refuses", keys_locks);
+    {
+      auto [unlock, who] =
+          add(keys, "unlock", "Let a person or an edge be answered again, on record", keys_unlock);
+      unlock->add_option("--gallery", who->gallery, "Gallery [every, for a stopped edge]");
+      unlock->add_option("--edge", who->edge, "Name of the edge");
+      unlock->add_option("--subject", who->subject, "Name of the person");
+      unlock->add_option("--person", who->person, "Digest of the person, as 'locks' shows it");
+    }
     add_key_changes(keys);
     add_key_backup(keys);
   }

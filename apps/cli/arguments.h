@@ -148,6 +148,10 @@ struct RedeliverOptions {
   std::string edge;
 };
 
+struct UnlockOptions {
+  std::string gallery, edge, subject, person;  // one of the last three
+};
+
 struct EdgesRevokeOptions {
   std::string edge;
 };
@@ -218,6 +222,8 @@ Arguments parse_arguments(int argc, char** argv);
 Result<Report> keys_init(const CommonOptions&, const KeysInitOptions&);            // keys.cpp
 Result<Report> keys_status(const CommonOptions&);                                  // keys.cpp
 Result<Report> keys_redeliver(const CommonOptions&, const RedeliverOptions&);      // keys.cpp
+Result<Report> keys_locks(const CommonOptions&);                                   // keys.cpp
+Result<Report> keys_unlock(const CommonOptions&, const UnlockOptions&);            // keys.cpp
 Result<Report> edges_revoke(const CommonOptions&, const EdgesRevokeOptions&);      // keys.cpp
 Result<Report> keys_rotate(const CommonOptions&, const KeysRotateOptions&);        // keys.cpp
 Result<Report> keys_suspend(const CommonOptions&, const KeyChoice&);               // keys.cpp

@@ -111,6 +111,47 @@ Result<Report> keys_redeliver(const CommonOptions& common, const RedeliverOption
       fmt::format("edge {} may have its {} key(s) once more\n", options.edge, deliveries)};
 }
 
+Result<Report> keys_locks(const CommonOptions& common) {
+  BAUTA_TRY(const std::unique_ptr<Deployment> deployment, Deployment::open(common));
+  Report report{Json::array(), ""};
+  for (const key::Lock& lock : deployment->key().ledger().locks()) {
+    Json json = {{"gallery", lock.gallery}, {"since_ms", lock.since_ms}};
+    if (lock.edge_id.empty())
+      json["person"] = to_hex(lock.person);
+    else
+      json["edge"] = lock.edge_id;
+    report.json.push_back(json);
+    report.text += fmt::format(
+        "{} of {}\n",
+        lock.edge_id.empty() ? "person " + to_hex(lock.person) : "edge " + lock.edge_id,
+        lock.gallery.empty() ? "every gallery" : "gallery " + lock.gallery);
+  }
+  if (report.text.empty()) report.text = "nobody is locked\n";
+  return report;
+}
+
+Result<Report> keys_unlock(const CommonOptions& common, const UnlockOptions& options) {
+  key::Lock lock;
+  lock.gallery = options.gallery;
+  lock.edge_id = options.edge;
+  if (!options.subject.empty()) {
+    const Digest digest = subject_digest(options.gallery, options.subject);
+    std::copy_n(digest.begin(), lock.person.size(), lock.person.begin());
+  } else if (options.edge.empty()) {
+    const Result<Bytes> person = from_hex(options.person);
+    if (!person.ok() || person->size() != lock.person.size())
+      return make_error(ErrorCode::invalid_argument,
+                        "say who is to be unlocked by --edge, --subject, or --person and the {} "
+                        "hexadecimal digits that 'bauta keys locks' shows",
+                        2 * lock.person.size());
+    std::ranges::copy(*person, lock.person.begin());
+  }
+  BAUTA_TRY(const std::unique_ptr<Deployment> deployment, Deployment::open(common));
+  BAUTA_CHECK(deployment->key().ledger().clear(lock));
+  return Report{{{"gallery", options.gallery}, {"unlocked", true}},
+                "unlocked; what led to the lock counts no more\n"};
+}
+
 Result<Report> edges_revoke(const CommonOptions& common, const EdgesRevokeOptions& options) {
   const std::filesystem::path catalogue_path = common.data / "auth" / "catalogue.sqlite";
   std::error_code ignored;

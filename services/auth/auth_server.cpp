@@ -47,6 +47,15 @@ Error no_face(const v1::EmbeddingContract& contract) {
                     contract.engine());
 }
 
+// Of one of several comparisons in a request: masks are never used twice.
+ring::PublicSeed part_of(const ring::PublicSeed& seed, uint64_t part) {
+  ByteWriter writer;
+  writer.text("bauta part of a request 1");
+  writer.raw(seed);
+  writer.u64(part);
+  return sha256(writer.bytes());
+}
+
 // The evaluation keys of one key generation for one template width.
 struct KeyFiles {
   fs::path galois, relinearization;
@@ -430,9 +439,10 @@ Status AuthServer::audit(store::AuditEvent event, v1::Decision decision, const s
 template <typename Request>
 Result<v1::DecideRequest> AuthServer::decide_request(const Loaded& gallery, const Request& asked,
                                                      const match::SwitchedProbe& probe,
-                                                     const match::ScoreRequest& scores) {
+                                                     const match::ScoreRequest& scores,
+                                                     const ring::PublicSeed& seed) {
   const match::Parameters& parameters = gallery.keys->parameters();
-  BAUTA_TRY(const match::Admission admission, match::make_admission(*gallery.keys, probe));
+  BAUTA_TRY(const match::Admission admission, match::make_admission(*gallery.keys, probe, seed));
   v1::DecideRequest request;
   request.set_key_id(gallery.row.key_id);
   request.set_dimension(gallery.row.dimension);
@@ -459,7 +469,7 @@ Result<DecisionOutcome> AuthServer::decide(const Loaded& gallery, const Request&
 
 Result<AuthServer::Found> AuthServer::search(const Loaded& gallery,
                                              const match::SwitchedProbe& probe,
-                                             v1::Timings& timings) {
+                                             const ring::PublicSeed& seed, v1::Timings& timings) {
   Found found;
   const auto search_all = [&](LoadedGallery& loaded) -> Status {
     const auto start = Clock::now();
@@ -467,7 +477,7 @@ Result<AuthServer::Found> AuthServer::search(const Loaded& gallery,
     found.not_compared = loaded.not_compared();
     found.generation = loaded.generation();
     if (loaded.references().references() == 0) return {};
-    BAUTA_TRY(found.search, loaded.references().search(probe));
+    BAUTA_TRY(found.search, loaded.references().search(probe, seed));
     timings.set_match_us(microseconds_since(start));
     return {};
   };
@@ -482,11 +492,13 @@ Result<v1::IdentifyReply> AuthServer::identify(const v1::IdentifyRequest& reques
   v1::Timings& timings = *reply.mutable_timings();
   BAUTA_TRY(const match::SwitchedProbe probe, probe_of(request, gallery, timings));
   reply.set_decision(v1::DECISION_REJECTED);
-  BAUTA_TRY(const Found found, search(gallery, probe, timings));
+  // All that is random in what the server makes of this request.
+  const ring::PublicSeed seed = ring::fresh_public_seed();
+  BAUTA_TRY(const Found found, search(gallery, probe, seed, timings));
   if (found.search) {
     const auto start = Clock::now();
     BAUTA_TRY(v1::DecideRequest decide,
-              decide_request(gallery, request, probe, found.search->request));
+              decide_request(gallery, request, probe, found.search->request, seed));
     timings.set_match_us(timings.match_us() + microseconds_since(start));
     const auto sent = Clock::now();
     BAUTA_TRY(const DecisionOutcome outcome,
@@ -528,6 +540,7 @@ Status AuthServer::name_candidates(const Loaded& gallery, const Found& found,
   // Before the edge hears of it: the key service counts answers near the threshold by person.
   v1::NameSubjectRequest named;
   named.set_gallery(request.gallery());
+  named.set_edge_id(request.edge_id());
   named.set_nonce(request.ticket().nonce());
   named.set_subject(std::string(as_text(subject_digest(request.gallery(), subjects.front()))));
   BAUTA_CHECK(keys_.name_subject(named));
@@ -550,7 +563,8 @@ Result<std::string> AuthServer::name_of(const store::Gallery& gallery, uint64_t 
 
 Result<match::ScoreRequest> AuthServer::compare(const Loaded& gallery,
                                                 const match::SwitchedProbe& probe,
-                                                const store::Subject& subject) {
+                                                const store::Subject& subject,
+                                                const ring::PublicSeed& seed) {
   match::ScoreRequest scores{.key_id = gallery.keys->key_id(), .blocks = {}};
   const auto take = [&scores](match::Search&& search) {
     for (match::ScoreBlock& block : search.request.blocks)
@@ -566,14 +580,15 @@ Result<match::ScoreRequest> AuthServer::compare(const Loaded& gallery,
     BAUTA_TRY(const match::StoredReference stored,
               match::parse_stored_reference(gallery.keys->parameters(), original));
     BAUTA_TRY(match::Search search,
-              match::compare_one(*gallery.keys, probe, reference.position, stored));
+              match::compare_one(*gallery.keys, probe, reference.position, stored,
+                                 part_of(seed, reference.position)));
     take(std::move(search));
   }
   if (in_bulk.empty()) return scores;
   const auto compare_bulk = [&](LoadedGallery& loaded) -> Status {
     for (const uint64_t slot : in_bulk)
       if (!loaded.references().contains(slot)) BAUTA_CHECK(loaded.check_complete());
-    BAUTA_TRY(match::Search search, loaded.references().compare(probe, in_bulk));
+    BAUTA_TRY(match::Search search, loaded.references().compare(probe, in_bulk, seed));
     take(std::move(search));
     return {};
   };
@@ -588,8 +603,9 @@ Result<v1::VerifyReply> AuthServer::verify(const v1::VerifyRequest& request) {
   v1::VerifyReply reply;
   BAUTA_TRY(const match::SwitchedProbe probe, probe_of(request, gallery, *reply.mutable_timings()));
   const auto start = Clock::now();
-  BAUTA_TRY(const match::ScoreRequest scores, compare(gallery, probe, subject));
-  BAUTA_TRY(v1::DecideRequest decide, decide_request(gallery, request, probe, scores));
+  const ring::PublicSeed seed = ring::fresh_public_seed();
+  BAUTA_TRY(const match::ScoreRequest scores, compare(gallery, probe, subject, seed));
+  BAUTA_TRY(v1::DecideRequest decide, decide_request(gallery, request, probe, scores, seed));
   decide.set_verification(true);
   set_subject(*decide.mutable_origin(), request.subject());
   reply.mutable_timings()->set_match_us(microseconds_since(start));

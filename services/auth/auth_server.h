@@ -162,12 +162,12 @@ class AuthServer final : public AuthService {
     uint64_t generation = 0, not_compared = 0;
   };
   Result<Found> search(const Loaded& gallery, const match::SwitchedProbe& probe,
-                       v1::Timings& timings);
+                       const ring::PublicSeed& seed, v1::Timings& timings);
   // Who holds a slot in the state of a generation. Error busy: nobody, or somebody else, by now.
   Result<std::string> name_of(const store::Gallery& gallery, uint64_t generation, uint64_t slot);
   // One score request for all references of a subject.
   Result<match::ScoreRequest> compare(const Loaded& gallery, const match::SwitchedProbe& probe,
-                                      const store::Subject& subject);
+                                      const store::Subject& subject, const ring::PublicSeed& seed);
   Result<std::shared_ptr<match::EvaluationKeys>> open_keys(const std::string& key_id,
                                                            const match::Parameters& parameters);
   Result<v1::Gallery> describe(const store::Gallery& row);
@@ -192,7 +192,8 @@ class AuthServer final : public AuthService {
   template <typename Request>
   Result<v1::DecideRequest> decide_request(const Loaded& gallery, const Request& asked,
                                            const match::SwitchedProbe& probe,
-                                           const match::ScoreRequest& scores);
+                                           const match::ScoreRequest& scores,
+                                           const ring::PublicSeed& seed);
   // Asks the key service. Error refused: what was sent, or a reference, is no template.
   template <typename Request>
   Result<DecisionOutcome> decide(const Loaded& gallery, const Request& asked,

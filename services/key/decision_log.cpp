@@ -350,6 +350,8 @@ const char* log_note_name(LogNote note) {
       return "near hit";
     case LogNote::no_answer:
       return "no answer";
+    case LogNote::proof:
+      return "proof";
   }
   return "unknown";
 }

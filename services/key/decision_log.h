@@ -59,6 +59,7 @@ enum class LogNote : uint8_t {
   no_length = 7,     // an encrypted picture was too unlike a face to be measured
   near_hit = 8,      // accepted, but not by much
   no_answer = 9,     // charged, and then the token or the process failed: counted as the worst
+  proof = 10,        // accepted far above the threshold: the edge has shown that face
 };
 const char* log_event_name(LogEvent event);
 const char* log_outcome_name(LogOutcome outcome);

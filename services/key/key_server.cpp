@@ -103,9 +103,10 @@ Price price_of(const match::ScoreRequest& scores, uint32_t candidates) {
   return {static_cast<uint32_t>(positions), static_cast<uint32_t>(std::ceil(bits))};
 }
 
-LogNote note_of(double score, double threshold, double near_margin) {
-  if (std::abs(score - threshold) >= near_margin) return LogNote::none;
-  return score >= threshold ? LogNote::near_hit : LogNote::near_match;
+LogNote note_of(double score, double threshold, const Policy& policy) {
+  if (std::abs(score - threshold) < policy.near_margin)
+    return score >= threshold ? LogNote::near_hit : LogNote::near_match;
+  return score >= threshold && score >= policy.proof_score ? LogNote::proof : LogNote::none;
 }
 
 }  // namespace
@@ -525,7 +526,7 @@ Status KeyServer::read_scores(const Signed& asked, const DecisionInput& input,
   if (reader.candidates().empty()) return {};
   const double best = reader.candidates().front().score;
   if (best >= threshold) outcome.decision = v1::DECISION_ACCEPTED;
-  note = note_of(best, threshold, ledger_->policy().near_margin);
+  note = note_of(best, threshold, ledger_->policy());
   if (record.evaluation)
     outcome.evaluation_score = std::round(best * kEvaluationSteps) / kEvaluationSteps;
   for (const match::Candidate& candidate : reader.candidates()) {
@@ -571,7 +572,8 @@ Result<v1::NameSubjectReply> KeyServer::name_subject(const v1::NameSubjectReques
     return make_error(ErrorCode::invalid_argument, "a nonce and the digest of a subject are named");
   std::ranges::copy(as_bytes(request.nonce()), nonce.begin());
   std::ranges::copy(as_bytes(request.subject()).first(person.size()), person.begin());
-  BAUTA_CHECK(ledger_->name_subject(request.gallery(), nonce, person));
+  BAUTA_CHECK(check_names({&request.edge_id(), &request.gallery()}));
+  BAUTA_CHECK(ledger_->name_subject(request.gallery(), request.edge_id(), nonce, person));
   return v1::NameSubjectReply();
 }
 

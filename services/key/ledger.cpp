@@ -123,9 +123,9 @@ Result<Policy> read_policy(const fs::path& directory) {
       !read_number(json, "decisions_per_minute", policy.decisions_per_minute) ||
       !read_number(json, "unmeasured_per_minute", policy.unmeasured_per_minute) ||
       !read_number(json, "near_margin", policy.near_margin) ||
+      !read_number(json, "proof_score", policy.proof_score) ||
       !read_number(json, "near_per_person", policy.near_per_person) ||
-      !read_number(json, "rejected_verifications_per_person",
-                   policy.rejected_verifications_per_person) ||
+      !read_number(json, "unproven_per_person", policy.unproven_per_person) ||
       !read_number(json, "near_misses_per_day", policy.near_misses_per_day) ||
       !read_number(json, "near_misses_per_day_and_reference",
                    policy.near_misses_per_day_and_reference) ||
@@ -159,7 +159,7 @@ void Ledger::forget_old_tickets(int64_t time_ms) {
   const int64_t lasting = kTicketValidity_ms + 2 * kClockSkew_ms;
   while (!spent_at_.empty() && spent_at_.front().first + lasting < time_ms) {
     spent_.erase(spent_at_.front().second);
-    near_hits_.erase(spent_at_.front().second);
+    unnamed_.erase(spent_at_.front().second);
     spent_at_.pop_front();
   }
 }
@@ -177,8 +177,8 @@ void Ledger::apply(const LogRecord& record) {
     case LogEvent::admission:
       return apply_outcome(record);
     case LogEvent::subject_named:
-      near_hits_.erase(entry.nonce);
-      ++persons_[{entry.gallery, entry.person}].near;
+      unnamed_.erase(entry.nonce);
+      count(persons_[{entry.gallery, entry.person}].by_edge[entry.edge_id], entry.note);
       return;
     case LogEvent::contract_registered:
       if (entry.outcome == LogOutcome::accepted) contracts_[entry.gallery] = entry.key;
@@ -237,17 +237,38 @@ void Ledger::apply_outcome(const LogRecord& record) {
     ++client.minute.unmeasured;
   }
   const bool unknown = entry.note == LogNote::no_answer;
-  const bool near = entry.note == LogNote::near_hit || entry.note == LogNote::near_match;
-  if (entry.event == LogEvent::verification) {
-    Person& person = persons_[{entry.gallery, entry.person}];
-    if (near || unknown) ++person.near;
-    if (entry.outcome == LogOutcome::rejected || unknown) ++person.rejected_verifications;
+  if (entry.event == LogEvent::verification && charged) {
+    if (!is_crime(entry.note) && entry.note != LogNote::no_length)
+      count(persons_[{entry.gallery, entry.person}].by_edge[entry.edge_id], entry.note);
   } else if (entry.event == LogEvent::identification) {
-    if (entry.note == LogNote::near_hit) near_hits_[entry.nonce] = record.time_ms;
+    if (charged && entry.outcome == LogOutcome::accepted) unnamed_[entry.nonce] = entry.note;
     if (entry.note != LogNote::near_match && !unknown) return;
     client.near_misses = near_misses(client, record.time_ms) + 1;
     client.near_misses_at_ms = record.time_ms;
   }
+}
+
+Ledger::Balance Ledger::Person::sum() const {
+  Balance sum;
+  for (const auto& [edge, balance] : by_edge) {
+    sum.near += balance.near;
+    sum.unproven += balance.unproven;
+  }
+  return sum;
+}
+
+void Ledger::count(Balance& balance, LogNote note) {
+  if (note == LogNote::proof) {
+    balance = {};
+    return;
+  }
+  ++balance.unproven;
+  if (note == LogNote::near_hit || note == LogNote::near_match || note == LogNote::no_answer)
+    ++balance.near;
+}
+
+bool Ledger::is_too_much(const Balance& balance) const {
+  return balance.near >= policy_.near_per_person || balance.unproven >= policy_.unproven_per_person;
 }
 
 double Ledger::near_misses_allowed(const Client& client) const {
@@ -319,25 +340,20 @@ Status Ledger::check_charge(const Applicant& applicant) {
 std::vector<LogEntry> Ledger::with_locks(std::vector<LogEntry> entries, bool evaluation) {
   if (evaluation) return entries;
   const int64_t now = now_ms();
-  const size_t count = entries.size();
-  for (size_t i = 0; i < count; ++i) {
+  const size_t given = entries.size();
+  for (size_t i = 0; i < given; ++i) {
     const LogEntry entry = entries[i];
     // The entry is not applied yet.
     const bool unknown = entry.note == LogNote::no_answer;
-    const bool near = unknown || entry.note == LogNote::near_hit ||
-                      entry.note == LogNote::near_match || entry.event == LogEvent::subject_named;
     LogEntry lock;
     lock.outcome = LogOutcome::refused;
     lock.key = entry.key;
     lock.gallery = entry.gallery;
     if (entry.event == LogEvent::verification || entry.event == LogEvent::subject_named) {
-      const Person& person = persons_[{entry.gallery, entry.person}];
-      const bool rejected = entry.event == LogEvent::verification &&
-                            (unknown || entry.outcome == LogOutcome::rejected);
-      if (person.locked_since_ms == 0 &&
-          ((near && person.near + 1 >= policy_.near_per_person) ||
-           (rejected && person.rejected_verifications + 1 >=
-                            policy_.rejected_verifications_per_person))) {
+      Person person = persons_[{entry.gallery, entry.person}];
+      if (!is_crime(entry.note) && entry.note != LogNote::no_length)
+        count(person.by_edge[entry.edge_id], entry.note);
+      if (person.locked_since_ms == 0 && is_too_much(person.sum())) {
         lock.event = LogEvent::person_locked;
         lock.person = entry.person;
         entries.push_back(lock);
@@ -428,20 +444,23 @@ Status Ledger::refused(const Applicant& applicant, LogNote note) {
   });
 }
 
-Status Ledger::name_subject(const std::string& gallery, const TicketNonce& nonce,
-                            const PersonId& person) {
+Status Ledger::name_subject(const std::string& gallery, const std::string& edge_id,
+                            const TicketNonce& nonce, const PersonId& person) {
   Status status;
   BAUTA_CHECK(log_->update(
       [&]() -> Result<std::vector<LogEntry>> {
         const auto known = persons_.find({gallery, person});
         if (known != persons_.end() && known->second.locked_since_ms != 0)
           status = locked_person(gallery, known->second.locked_since_ms);
-        if (!near_hits_.contains(nonce)) return std::vector<LogEntry>();
+        const auto unnamed = unnamed_.find(nonce);
+        if (unnamed == unnamed_.end()) return std::vector<LogEntry>();
         LogEntry entry;
         entry.event = LogEvent::subject_named;
         entry.outcome = LogOutcome::accepted;
+        entry.note = unnamed->second;
         entry.nonce = nonce;
         entry.gallery = gallery;
+        entry.edge_id = edge_id;
         entry.person = person;
         return with_locks({std::move(entry)}, false);
       },
@@ -507,6 +526,22 @@ Status Ledger::rewritten(const keys::KeyId& key, const std::string& gallery) {
 }
 
 // --- What it tells
+
+Ledger::Nearest Ledger::nearest_to_lock() {
+  Nearest nearest;
+  (void)log_->update([&]() -> Result<std::vector<LogEntry>> {
+    for (const auto& [name, person] : persons_) {
+      if (person.locked_since_ms != 0) continue;
+      const Balance sum = person.sum();
+      const double share = std::max(sum.near / std::max(1.0, 1.0 * policy_.near_per_person),
+                                    sum.unproven / std::max(1.0, 1.0 * policy_.unproven_per_person));
+      nearest.share = std::max(nearest.share, share);
+      if (share >= 0.5) ++nearest.warned;
+    }
+    return std::vector<LogEntry>();
+  });
+  return nearest;
+}
 
 std::vector<Lock> Ledger::locks() {
   std::vector<Lock> found;

@@ -24,10 +24,13 @@ struct Policy {
   // The rate of one edge on one gallery.
   uint32_t decisions_per_minute = 6'000;
   uint32_t unmeasured_per_minute = 10;  // encrypted pictures that are too unlike a face
-  // Of one person, by all edges. A score so close to the threshold, on either side, is near.
-  double near_margin = 0.02;
-  uint32_t near_per_person = 40;
-  uint32_t rejected_verifications_per_person = 200;
+  // Of one person, the sum over all edges since each has last shown that face. A score so close to
+  // the threshold, on either side, is near; one so high, and further above the threshold, shows the
+  // face, which nobody can who has still to find it.
+  double near_margin = 0.08;
+  double proof_score = 0.75;
+  uint32_t near_per_person = 24;
+  uint32_t unproven_per_person = 400;
   // Near misses in 1:N name nobody: of one edge on one gallery, a leaky count.
   uint32_t near_misses_per_day = 50;
   double near_misses_per_day_and_reference = 0.1;  // more for each reference
@@ -90,7 +93,8 @@ class Ledger {
   Status refused(const Applicant& applicant, LogNote note);
   // Whom the answer to a ticket has named, for what is counted of persons. Error refused: that
   // person is locked.
-  Status name_subject(const std::string& gallery, const TicketNonce& nonce, const PersonId& person);
+  Status name_subject(const std::string& gallery, const std::string& edge_id,
+                      const TicketNonce& nonce, const PersonId& person);
 
   // Records a change of a key, a contract or a reference.
   Status changed(LogEvent event, const keys::KeyId& key, const std::string& gallery = {},
@@ -105,6 +109,13 @@ class Ledger {
   // Records that a block of the gallery is decrypted, to be rid of what was erased in it.
   Status rewritten(const keys::KeyId& key, const std::string& gallery);
 
+  // The share of their limit that the person nearest to a lock has used up, and how many have used
+  // up half of it.
+  struct Nearest {
+    double share = 0;
+    size_t warned = 0;
+  };
+  Nearest nearest_to_lock();
   std::vector<Lock> locks();
   // Forgets what led to the lock. Error not_found: there is none.
   Status clear(const Lock& lock);
@@ -130,9 +141,15 @@ class Ledger {
     uint32_t crimes = 0;
     int64_t locked_since_ms = 0;  // 0: not locked
   };
+  // Answers about a person that one edge had since it last showed that face.
+  struct Balance {
+    uint32_t near = 0, unproven = 0;
+  };
   struct Person {
-    uint32_t near = 0, rejected_verifications = 0;
+    std::map<std::string, Balance> by_edge;
     int64_t locked_since_ms = 0;
+
+    Balance sum() const;
   };
   // A charged request without an outcome yet.
   struct Pending {
@@ -156,6 +173,8 @@ class Ledger {
   double near_misses_allowed(const Client& client) const;
   Status check_charge(const Applicant& applicant);
   uint64_t decision_budget(const keys::KeyRecord& key) const;
+  static void count(Balance& balance, LogNote note);
+  bool is_too_much(const Balance& balance) const;
   // The entries, and the locks that they lead to.
   std::vector<LogEntry> with_locks(std::vector<LogEntry> entries, bool evaluation);
   // Outcomes of what was charged long ago by a process that ended.
@@ -171,7 +190,7 @@ class Ledger {
   std::pmr::set<TicketNonce> spent_{&spent_memory_};
   std::pmr::deque<std::pair<int64_t, TicketNonce>> spent_at_{&spent_memory_};  // as in the log
   std::map<TicketNonce, Pending> pending_;
-  std::map<TicketNonce, int64_t> near_hits_;  // of 1:N that nobody was named for yet, and when
+  std::map<TicketNonce, LogNote> unnamed_;  // of accepted 1:N that nobody was named for yet
   std::map<keys::KeyId, Used> used_;
   std::set<keys::KeyId> spent_budgets_;  // that are on record
   std::map<ClientName, Client> clients_;

@@ -49,6 +49,11 @@ void Upkeep::look() {
     state = records.error();
   }
   fullest_ = fullest;
+  if (const Ledger::Nearest nearest = server_.ledger().nearest_to_lock(); nearest.warned > 0)
+    warn_once(fmt::format("{} people have used up half of the answers near the threshold after "
+                          "which they are locked; enrol them anew with better pictures: 'bauta keys "
+                          "locks' names their digests",
+                          nearest.warned));
   std::lock_guard lock(mutex_);
   state_ = std::move(state);
 }
