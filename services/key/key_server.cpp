@@ -365,13 +365,12 @@ Result<v1::RegisterContractReply> KeyServer::register_contract(
     BAUTA_CHECK(ledger_->refused(applicant, LogNote::bad_ticket));
     return verified.error();
   }
-  BAUTA_CHECK(ledger_->check_fresh(applicant));
+  BAUTA_CHECK(ledger_->check_unspent(applicant));
   v1::RegisterContractReply reply;
   BAUTA_TRY(const uint32_t version,
             contracts_->put({origin.gallery(), record.tenant, origin.edge_id(), 0,
                              request.contract(), origin.ticket()}));
-  BAUTA_CHECK(ledger_->changed(LogEvent::contract_registered, id, origin.gallery(),
-                               origin.edge_id()));
+  BAUTA_CHECK(ledger_->contract_registered(applicant));
   reply.set_version(version);
   return reply;
 }
