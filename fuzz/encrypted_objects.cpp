@@ -127,8 +127,10 @@ void add_gallery_objects(std::vector<Parser>& parsers) {
     return ckks::CoefficientCiphertext{
         c(index, limbs), c(index + 1, limbs), gallery.probe_scale(), {}};
   };
-  add("admission", match::parse_admission, match::serialize_admission,
-      match::Admission{match::TemplateKind::probe, pair(0, 2), pair(2, 1), pair(4, 1)});
+  match::Admission admission{match::TemplateKind::probe, pair(0, 2), {}, pair(4, 1)};
+  for (size_t i = 0; i < match::projection_ciphertexts(gallery); ++i)
+    admission.projections.push_back(pair(2, 1));
+  add("admission", match::parse_admission, match::serialize_admission, admission);
   add("score-request", match::parse_score_request, match::serialize_score_request, request);
 }
 

@@ -52,6 +52,8 @@ Status serve(const char* file) {
                              static_cast<size_t>(config.auth.image_requests)));
   for (const Bytes& network : networks) BAUTA_CHECK(auth->add_network(network));
   BAUTA_CHECK(auth->resume_renewals());
+  // A key service that is away is asked again; whoever needs it hears of it.
+  const run::Periodically renewals(std::chrono::seconds(1), [&] { (void)auth->renew_due(); });
   BAUTA_TRY(const std::unique_ptr<auth::Collection> collection,
             auth::Collection::open(config.data / "auth"));
   BAUTA_TRY(const std::unique_ptr<run::Observer> observer,

@@ -174,14 +174,7 @@ Result<Report> keys_rotate(const CommonOptions& common, const KeysRotateOptions&
   BAUTA_TRY(const std::unique_ptr<Deployment> deployment, Deployment::open(common));
   keys::KeyStore& store = deployment->key().store();
   BAUTA_TRY(const keys::KeyRecord old, find(store, {options.tenant}));
-  keys::KeyUse use{old.candidates, old.decision_budget};
-  if (options.decision_budget != 0) use.decision_budget = options.decision_budget;
-  BAUTA_TRY(const keys::KeyRecord created, store.create(options.tenant, old.evaluation, use));
-  BAUTA_CHECK(store.activate(created.id));
-  key::Ledger& ledger = deployment->key().ledger();
-  BAUTA_CHECK(ledger.changed(key::LogEvent::key_created, created.id));
-  BAUTA_CHECK(ledger.changed(key::LogEvent::key_activated, created.id));
-  BAUTA_TRY(const keys::KeyRecord key, store.find(created.id));
+  BAUTA_TRY(const keys::KeyRecord key, deployment->key().rotate(old, options.decision_budget));
   BAUTA_TRY(const std::vector<std::string> older,
             galleries_under(*deployment, options.tenant,
                             [&](const keys::KeyId& id) { return id != key.id; }));
@@ -226,6 +219,7 @@ Result<Report> keys_destroy(const CommonOptions& common, const KeysDestroyOption
   const Status gone = store.destroy(key.id);
   // Its switching keys too, even if a copy is out of reach: one to a newer key would bring it back.
   BAUTA_CHECK(deployment->auth().forget_key(to_hex(key.id)));
+  BAUTA_CHECK(deployment->key().public_keys().remove(key.id));
   BAUTA_CHECK(gone);
   BAUTA_CHECK(deployment->key().ledger().changed(key::LogEvent::key_destroyed, key.id));
   BAUTA_TRY(const keys::KeyRecord destroyed, store.find(key.id));

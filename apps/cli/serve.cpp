@@ -14,6 +14,7 @@
 #include "services/key/edge_keys.h"
 #include "services/key/key_server.h"
 #include "services/key/oversight.h"
+#include "services/key/upkeep.h"
 #include "services/linkage/site.h"
 #include "services/rest/https_server.h"
 #include "services/rest/json.h"
@@ -30,6 +31,8 @@ namespace bauta::cli {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr std::chrono::milliseconds kKeyUpkeepPeriod(500);
 
 // A tenant whose key is suspended or destroyed goes without; the others are served all the same.
 Status give_first_keys(key::KeyServer& key, const std::vector<std::string>& tenants) {
@@ -58,6 +61,14 @@ Status serve_key(const run::Config& config) {
   key::Oversight oversight(key->store(), config.data / "key");
   BAUTA_TRY(const std::unique_ptr<run::Observer> observer,
             run::Observer::create("key", config.log, config.key.metrics_listen));
+  key::Upkeep upkeep(
+      *key, [&](const std::string& sentence) { observer->warn(sentence); }, kKeyUpkeepPeriod);
+  BAUTA_CHECK(upkeep.ready());
+  observer->watch("bauta_key_budget_used_ratio",
+                  "Share of the budget that is used, of the active key with the least left",
+                  [&] { return upkeep.fullest(); });
+  observer->watch("bauta_key_ready", "Whether every active key can be derived and has budget left",
+                  [&] { return upkeep.ready().ok() ? 1.0 : 0.0; });
   BAUTA_TRY(const std::unique_ptr<transport::Server> server,
             transport::Server::serve_key({config.key.listen, config.key.tls}, *key, *edge_keys,
                                          observer->of_calls(), &oversight));

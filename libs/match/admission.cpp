@@ -22,9 +22,9 @@ constexpr int64_t kWeightOffset = 1 << 16;
 const double kWeightDeviation = std::ldexp(1, 17) / std::sqrt(12.0);
 
 // An honest projection exceeds this with probability 2e-9. A template that wraps around Q is at
-// least 2^30 long, 16 times the largest scale, and then one in three stays below at best.
+// least 2^30 long, 16 times the largest scale, and then one in two stays below at best: with halves
+// of Q, when the weights that meet them have an even sum.
 constexpr double kMaxProjection_deviations = 6;
-constexpr size_t kMaxProjections = 16;
 // Of the division by q1.
 constexpr double kRoundingNoise = 128;
 
@@ -36,31 +36,46 @@ ring::Basis limbs(const Parameters& parameters, size_t count) {
   return parameters.ring().ciphertext_moduli().prefix(count);
 }
 
-// Adds a fresh uniform residue to every coefficient that is not shown.
-template <typename IsShown>
-void mask_others(ring::CoefficientPolynomial& polynomial, IsShown is_shown) {
-  const ring::PublicSeed seed = ring::fresh_public_seed();
-  std::vector<uint32_t> masks(kDegree);
-  for (size_t i = 0; i < polynomial.limb_count(); ++i) {
-    const ring::Modulus& modulus = polynomial.basis().modulus(i);
-    ring::sample_uniform(seed, "bauta admission masks", i, modulus, masks);
-    const ring::Limb limb = polynomial.limb(i);
-    for (size_t j = 0; j < kDegree; ++j)
-      if (!is_shown(j)) limb[j] = modulus.add(limb[j], masks[j]);
-  }
-}
+// Everything random in one admission, by the place in which it is used.
+class Randomness {
+ public:
+  Randomness(const Parameters& parameters, TemplateKind kind, const ring::PublicSeed& seed)
+      : parameters_(parameters), kind_(kind), seed_(seed) {}
 
-EvaluationPolynomial random_weights(const Parameters& parameters) {
-  std::vector<uint32_t> words(kDegree);
-  const ring::Basis basis = limbs(parameters, kLimbs);
-  ring::sample_uniform(ring::fresh_public_seed(), "bauta admission weights", 0, basis.modulus(0),
-                       words);
-  std::vector<int64_t> weights(kDegree);
-  std::ranges::transform(words, weights.begin(), [](uint32_t word) {
-    return int64_t{word >> kWeightShift} - kWeightOffset;
-  });
-  return to_evaluation(ring::from_signed(weights, basis));
-}
+  // Adds a uniform residue to every coefficient that is not shown. `ciphertext` is its number in
+  // the order of serialisation.
+  template <typename IsShown>
+  void mask_others(size_t ciphertext, ring::CoefficientPolynomial& polynomial,
+                   IsShown is_shown) const {
+    std::vector<uint32_t> masks(kDegree);
+    for (size_t i = 0; i < polynomial.limb_count(); ++i) {
+      const ring::Modulus& modulus = polynomial.basis().modulus(i);
+      ring::sample_uniform(seed_, "bauta admission masks", index(ciphertext), modulus, masks);
+      const ring::Limb limb = polynomial.limb(i);
+      for (size_t j = 0; j < kDegree; ++j)
+        if (!is_shown(j)) limb[j] = modulus.add(limb[j], masks[j]);
+    }
+  }
+
+  // Of the ciphertext of projections with this number.
+  EvaluationPolynomial weights(size_t number) const {
+    std::vector<uint32_t> words(kDegree);
+    const ring::Basis basis = limbs(parameters_, kLimbs);
+    ring::sample_uniform(seed_, "bauta admission weights", index(number), basis.modulus(0), words);
+    std::vector<int64_t> weights(kDegree);
+    std::ranges::transform(words, weights.begin(), [](uint32_t word) {
+      return int64_t{word >> kWeightShift} - kWeightOffset;
+    });
+    return to_evaluation(ring::from_signed(weights, basis));
+  }
+
+ private:
+  uint64_t index(size_t number) const { return static_cast<uint64_t>(kind_) << 32 | number; }
+
+  const Parameters& parameters_;
+  TemplateKind kind_;
+  const ring::PublicSeed& seed_;
+};
 
 CoefficientCiphertext drop_limb(const Parameters& parameters, EvaluationPolynomial&& c0,
                                 EvaluationPolynomial&& c1, double scale, const ckks::KeyId& id) {
@@ -91,8 +106,9 @@ Result<CoefficientCiphertext> square(const EvaluationKeys& keys, const Coefficie
 }
 
 Result<Admission> make_admission(const EvaluationKeys& keys, TemplateKind kind,
-                                 const CoefficientCiphertext& m) {
+                                 const CoefficientCiphertext& m, const ring::PublicSeed& seed) {
   const Parameters& parameters = keys.parameters();
+  const Randomness randomness(parameters, kind, seed);
   BAUTA_CHECK(ckks::check_key_id(kind == TemplateKind::probe ? "probe" : "reference", m.key_id,
                                  keys.key_id()));
   const EvaluationPolynomial m0 = to_evaluation(m.c0.clone());
@@ -100,19 +116,24 @@ Result<Admission> make_admission(const EvaluationKeys& keys, TemplateKind kind,
   Admission admission;
   admission.kind = kind;
   admission.stray = {m.c0.clone(), m.c1.clone(), m.scale, m.key_id};
-  mask_others(admission.stray.c0, [&](size_t j) { return j % parameters.stride() != 0; });
+  randomness.mask_others(0, admission.stray.c0,
+                         [&](size_t j) { return j % parameters.stride() != 0; });
 
-  EvaluationPolynomial weighted0 = random_weights(parameters);
-  EvaluationPolynomial weighted1 = weighted0.clone();
-  multiply_in_place(weighted0, m0);
-  multiply_in_place(weighted1, m1);
-  admission.projections =
-      drop_limb(parameters, std::move(weighted0), std::move(weighted1), m.scale, m.key_id);
-  const size_t shown = projection_count(parameters);
-  mask_others(admission.projections.c0, [&](size_t j) { return j < shown; });
+  const size_t shown = shown_projections(parameters);
+  for (size_t i = 0; i < projection_ciphertexts(parameters); ++i) {
+    EvaluationPolynomial weighted0 = randomness.weights(i);
+    EvaluationPolynomial weighted1 = weighted0.clone();
+    multiply_in_place(weighted0, m0);
+    multiply_in_place(weighted1, m1);
+    admission.projections.push_back(
+        drop_limb(parameters, std::move(weighted0), std::move(weighted1), m.scale, m.key_id));
+    randomness.mask_others(1 + i, admission.projections.back().c0,
+                           [&](size_t j) { return j < shown; });
+  }
 
   BAUTA_TRY(admission.squared_norm, square(keys, m, m0, m1));
-  mask_others(admission.squared_norm.c0, [](size_t j) { return j == 0; });
+  randomness.mask_others(1 + admission.projections.size(), admission.squared_norm.c0,
+                         [](size_t j) { return j == 0; });
   return admission;
 }
 
@@ -138,24 +159,31 @@ Result<CoefficientCiphertext> read_halves(ByteReader& reader, const ring::Basis&
 
 }  // namespace
 
-// Coefficients below the stride are made of weights that no other of them contains.
-size_t projection_count(const Parameters& parameters) {
-  return std::min(parameters.stride(), kMaxProjections);
+size_t shown_projections(const Parameters& parameters) {
+  return std::min(parameters.stride(), kProjections);
 }
 
-Result<Admission> make_admission(const EvaluationKeys& keys, const SwitchedProbe& probe) {
-  return make_admission(keys, TemplateKind::probe, probe.ciphertext);
+size_t projection_ciphertexts(const Parameters& parameters) {
+  return kProjections / shown_projections(parameters);
 }
 
-Result<Admission> make_admission(const EvaluationKeys& keys, const StoredReference& reference) {
-  return make_admission(keys, TemplateKind::reference, reference.ciphertext);
+Result<Admission> make_admission(const EvaluationKeys& keys, const SwitchedProbe& probe,
+                                 const ring::PublicSeed& seed) {
+  return make_admission(keys, TemplateKind::probe, probe.ciphertext, seed);
+}
+
+Result<Admission> make_admission(const EvaluationKeys& keys, const StoredReference& reference,
+                                 const ring::PublicSeed& seed) {
+  return make_admission(keys, TemplateKind::reference, reference.ciphertext, seed);
 }
 
 Bytes serialize_admission(const Parameters& parameters, const Admission& admission) {
   ByteWriter payload;
   payload.u8(static_cast<uint8_t>(admission.kind));
   write_halves(payload, admission.stray);
-  write_halves(payload, admission.projections);
+  BAUTA_ASSERT(admission.projections.size() == projection_ciphertexts(parameters));
+  for (const CoefficientCiphertext& projections : admission.projections)
+    write_halves(payload, projections);
   write_halves(payload, admission.squared_norm);
   return ckks::seal_envelope({.type = ckks::ObjectType::admission,
                               .parameters = parameters.digest(),
@@ -166,7 +194,9 @@ Bytes serialize_admission(const Parameters& parameters, const Admission& admissi
 Result<Admission> parse_admission(const Parameters& parameters, ByteView bytes) {
   const ckks::ObjectType type = ckks::ObjectType::admission;
   const ring::Basis one = limbs(parameters, 1), two = limbs(parameters, kLimbs);
-  const size_t payload_bytes = 1 + 2 * (ckks::packed_bytes(two) + 2 * ckks::packed_bytes(one));
+  const size_t projections = projection_ciphertexts(parameters);
+  const size_t payload_bytes =
+      1 + 2 * (ckks::packed_bytes(two) + (projections + 1) * ckks::packed_bytes(one));
   BAUTA_TRY(const ckks::Envelope envelope,
             ckks::open_envelope(bytes, {.type = type,
                                         .parameters = parameters.digest(),
@@ -180,10 +210,27 @@ Result<Admission> parse_admission(const Parameters& parameters, ByteView bytes) 
   admission.kind = static_cast<TemplateKind>(kind);
   const double scale = scale_of(parameters, admission.kind);
   BAUTA_TRY(admission.stray, read_halves(reader, two, scale, envelope.key_id));
-  BAUTA_TRY(admission.projections, read_halves(reader, one, scale, envelope.key_id));
+  for (size_t i = 0; i < projections; ++i) {
+    BAUTA_TRY(CoefficientCiphertext read, read_halves(reader, one, scale, envelope.key_id));
+    admission.projections.push_back(std::move(read));
+  }
   BAUTA_TRY(admission.squared_norm, read_halves(reader, one, scale, envelope.key_id));
   BAUTA_CHECK(reader.finish());
   return admission;
+}
+
+size_t short_projections(const Parameters& parameters, TemplateKind kind,
+                         std::span<const ring::ConstLimb> projections) {
+  BAUTA_ASSERT(projections.size() == projection_ciphertexts(parameters));
+  const std::vector<uint32_t>& primes = parameters.ring().primes();
+  const double longest = kMaxProjection_deviations * kWeightDeviation * scale_of(parameters, kind) /
+                             primes[1] * std::sqrt(kMaxSquaredNorm) +
+                         kRoundingNoise;
+  size_t count = 0;
+  for (const ring::ConstLimb& residues : projections)
+    for (size_t j = 0; j < shown_projections(parameters); ++j)
+      if (static_cast<double>(std::abs(centred(residues[j], primes[0]))) <= longest) ++count;
+  return count;
 }
 
 Result<double> check_admission(const Parameters& parameters, TemplateKind kind,
@@ -202,13 +249,8 @@ Result<double> check_admission(const Parameters& parameters, TemplateKind kind,
                  "the {} is not a vector of norm 1 within the gallery's tolerance; normalise the "
                  "embedding before it is encrypted",
                  name);
+  if (short_projections(parameters, kind, residues.projections) < kProjections) return wrong_norm;
   const double scale = scale_of(parameters, kind);
-  const double longest = kMaxProjection_deviations * kWeightDeviation * scale / primes[1] *
-                             std::sqrt(kMaxSquaredNorm) +
-                         kRoundingNoise;
-  for (size_t j = 0; j < projection_count(parameters); ++j)
-    if (static_cast<double>(std::abs(centred(residues.projections[j], primes[0]))) > longest)
-      return wrong_norm;
   const double squared_norm = static_cast<double>(centred(residues.squared_norm[0], primes[0])) /
                               (scale * scale / primes[1]);
   if (!(std::abs(squared_norm - 1) <= tolerance && squared_norm <= kMaxSquaredNorm))

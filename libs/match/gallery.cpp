@@ -181,8 +181,10 @@ Status Gallery::prepare() {
 
 template <typename Probe>
 Result<std::vector<Search>> Gallery::search_all(std::span<const Probe> probes,
-                                                SearchTimings* timings) {
+                                                SearchTimings* timings,
+                                                std::span<const ring::PublicSeed> seeds) {
   using Images = ImagesOf<Probe>;
+  BAUTA_ASSERT(seeds.empty() || seeds.size() == probes.size());
   SearchTimings spent;
   if (references() == 0)
     return make_error(ErrorCode::not_found, "the gallery is empty; enrol somebody first");
@@ -221,21 +223,24 @@ Result<std::vector<Search>> Gallery::search_all(std::span<const Probe> probes,
   }
   Stopwatch stopwatch;
   std::vector<Search> searches;
-  for (auto& of_probe : products)
-    searches.push_back(hide_scores(*keys_, std::span(of_probe), foldings, scanned, pool_));
+  for (size_t i = 0; i < probes.size(); ++i)
+    searches.push_back(hide_scores(*keys_, std::span(products[i]), foldings, scanned, pool_,
+                                   seeds.empty() ? ring::fresh_public_seed() : seeds[i]));
   spent.hide = stopwatch.lap_us();
   if (timings != nullptr) *timings = spent;
   return searches;
 }
 
 template <typename Probe>
-Result<Search> Gallery::search_one(const Probe& probe) {
-  BAUTA_TRY(std::vector<Search> searches, search_all(std::span(&probe, 1), nullptr));
+Result<Search> Gallery::search_one(const Probe& probe, const ring::PublicSeed& seed) {
+  BAUTA_TRY(std::vector<Search> searches,
+            search_all(std::span(&probe, 1), nullptr, std::span(&seed, 1)));
   return std::move(searches.front());
 }
 
 template <typename Probe>
-Result<Search> Gallery::compare(const Probe& probe, std::span<const uint64_t> slots) {
+Result<Search> Gallery::compare(const Probe& probe, std::span<const uint64_t> slots,
+                                const ring::PublicSeed& seed) {
   std::map<size_t, LivePositions> wanted;  // by block
   for (const uint64_t slot : slots) {
     if (!contains(slot))
@@ -253,12 +258,12 @@ Result<Search> Gallery::compare(const Probe& probe, std::span<const uint64_t> sl
     foldings.push_back(blocks_[index].folding());
     scanned.push_back({index * kDegree, live});
   }
-  return hide_scores(*keys_, std::span(products), foldings, scanned, pool_);
+  return hide_scores(*keys_, std::span(products), foldings, scanned, pool_, seed);
 }
 
 template <typename Probe>
 Result<Search> compare_one(const EvaluationKeys& keys, const Probe& probe, uint64_t slot,
-                           const StoredReference& reference) {
+                           const StoredReference& reference, const ring::PublicSeed& seed) {
   BAUTA_CHECK(ckks::check_key_id("reference", reference.ciphertext.key_id, keys.key_id()));
   // A block of this one reference at coefficient 0, folded at 1.
   Block block(keys.parameters(), 1);
@@ -267,20 +272,25 @@ Result<Search> compare_one(const EvaluationKeys& keys, const Probe& probe, uint6
   BAUTA_TRY(auto product, multiply(keys, probe, block, nullptr));
   const size_t folding = 1;
   const ScannedBlock scanned{slot, block.live_positions()};
-  return hide_scores(keys, std::span(&product, 1), std::span(&folding, 1), std::span(&scanned, 1));
+  return hide_scores(keys, std::span(&product, 1), std::span(&folding, 1), std::span(&scanned, 1),
+                     nullptr, seed);
 }
 
 template Result<Search> compare_one(const EvaluationKeys&, const SwitchedProbe&, uint64_t,
-                                    const StoredReference&);
+                                    const StoredReference&, const ring::PublicSeed&);
 template Result<Search> compare_one(const EvaluationKeys&, const VisibleProbe&, uint64_t,
-                                    const StoredReference&);
-template Result<Search> Gallery::compare(const SwitchedProbe&, std::span<const uint64_t>);
-template Result<Search> Gallery::compare(const VisibleProbe&, std::span<const uint64_t>);
-template Result<Search> Gallery::search_one(const SwitchedProbe&);
-template Result<Search> Gallery::search_one(const VisibleProbe&);
+                                    const StoredReference&, const ring::PublicSeed&);
+template Result<Search> Gallery::compare(const SwitchedProbe&, std::span<const uint64_t>,
+                                         const ring::PublicSeed&);
+template Result<Search> Gallery::compare(const VisibleProbe&, std::span<const uint64_t>,
+                                         const ring::PublicSeed&);
+template Result<Search> Gallery::search_one(const SwitchedProbe&, const ring::PublicSeed&);
+template Result<Search> Gallery::search_one(const VisibleProbe&, const ring::PublicSeed&);
 template Result<std::vector<Search>> Gallery::search_all(std::span<const SwitchedProbe>,
-                                                         SearchTimings*);
+                                                         SearchTimings*,
+                                                         std::span<const ring::PublicSeed>);
 template Result<std::vector<Search>> Gallery::search_all(std::span<const VisibleProbe>,
-                                                         SearchTimings*);
+                                                         SearchTimings*,
+                                                         std::span<const ring::PublicSeed>);
 
 }  // namespace bauta::match

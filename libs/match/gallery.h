@@ -74,28 +74,41 @@ class Gallery {
   Status append_block(TiledCiphertexts images, const std::bitset<kDegree>& live);
 
   // Compares each probe with every reference, after prepare(); the gallery is read once for all.
-  // Errors: not_found when the gallery is empty; mismatch for a probe of another key.
+  // A result is a function of keys, references, probe and seed, whatever the threads. A seed is
+  // uniform, of one request, and unknown to the key service: two requests that share one show it
+  // what is masked. Without seeds, each probe gets a fresh one. Errors: not_found when the gallery
+  // is empty; mismatch for a probe of another key. Precondition: no seeds or one a probe.
   Result<std::vector<Search>> search(std::span<const SwitchedProbe> probes,
-                                     SearchTimings* timings = nullptr) {
-    return search_all(probes, timings);
+                                     SearchTimings* timings = nullptr,
+                                     std::span<const ring::PublicSeed> seeds = {}) {
+    return search_all(probes, timings, seeds);
   }
   Result<std::vector<Search>> search(std::span<const VisibleProbe> probes,
-                                     SearchTimings* timings = nullptr) {
-    return search_all(probes, timings);
+                                     SearchTimings* timings = nullptr,
+                                     std::span<const ring::PublicSeed> seeds = {}) {
+    return search_all(probes, timings, seeds);
   }
-  Result<Search> search(const SwitchedProbe& probe) { return search_one(probe); }
-  Result<Search> search(const VisibleProbe& probe) { return search_one(probe); }
+  Result<Search> search(const SwitchedProbe& probe,
+                        const ring::PublicSeed& seed = ring::fresh_public_seed()) {
+    return search_one(probe, seed);
+  }
+  Result<Search> search(const VisibleProbe& probe,
+                        const ring::PublicSeed& seed = ring::fresh_public_seed()) {
+    return search_one(probe, seed);
+  }
   // 1:1 with references that have no original: reads their blocks alone, and every other score of
-  // these is masked. Probe is one of the two. Errors: not_found when a slot holds nothing;
-  // mismatch.
+  // these is masked. Seed as in search. Probe is one of the two. Errors: not_found when a slot
+  // holds nothing; mismatch.
   template <typename Probe>
-  Result<Search> compare(const Probe& probe, std::span<const uint64_t> slots);
+  Result<Search> compare(const Probe& probe, std::span<const uint64_t> slots,
+                         const ring::PublicSeed& seed = ring::fresh_public_seed());
 
  private:
   template <typename Probe>
-  Result<std::vector<Search>> search_all(std::span<const Probe> probes, SearchTimings* timings);
+  Result<std::vector<Search>> search_all(std::span<const Probe> probes, SearchTimings* timings,
+                                         std::span<const ring::PublicSeed> seeds);
   template <typename Probe>
-  Result<Search> search_one(const Probe& probe);
+  Result<Search> search_one(const Probe& probe, const ring::PublicSeed& seed);
 
   Status make_room(uint64_t slot);
   // Lays the block out anew, open, from its originals.
@@ -108,9 +121,11 @@ class Gallery {
 };
 
 // 1:1: compares the probe with one reference, from its original alone. The slot is only handed
-// through to the search's map. Probe is SwitchedProbe or VisibleProbe. Error: mismatch.
+// through to the search's map. Seed as in Gallery::search. Probe is SwitchedProbe or VisibleProbe.
+// Error: mismatch.
 template <typename Probe>
 Result<Search> compare_one(const EvaluationKeys& keys, const Probe& probe, uint64_t slot,
-                           const StoredReference& reference);
+                           const StoredReference& reference,
+                           const ring::PublicSeed& seed = ring::fresh_public_seed());
 
 }  // namespace bauta::match

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/random.h"
+#include "match/admission.h"
 #include "match/evaluation_keys.h"
 #include "match/scores.h"
 #include "match/template_codec.h"
@@ -107,6 +108,29 @@ struct LocalTenant {
   Result<std::vector<uint32_t>> decrypt(const ckks::CoefficientCiphertext& scores) const {
     BAUTA_TRY(const ring::SecretCoefficients residues, secret::decrypt(tenant, scores));
     return std::vector<uint32_t>(residues.limb(0).begin(), residues.limb(0).end());
+  }
+  Result<double> check(const Admission& admission, double tolerance = kSquaredNormTolerance) const {
+    BAUTA_TRY(const ring::SecretCoefficients stray, secret::decrypt(tenant, admission.stray));
+    BAUTA_TRY(const ring::SecretCoefficients squared_norm,
+              secret::decrypt(tenant, admission.squared_norm));
+    BAUTA_TRY(const auto projections, decrypt_projections(admission));
+    return check_admission(
+        parameters, admission.kind,
+        {{stray.limb(0), stray.limb(1)}, limbs_of(projections), squared_norm.limb(0)}, tolerance);
+  }
+  Result<std::vector<ring::SecretCoefficients>> decrypt_projections(
+      const Admission& admission) const {
+    std::vector<ring::SecretCoefficients> all;
+    for (const ckks::CoefficientCiphertext& projections : admission.projections) {
+      BAUTA_TRY(ring::SecretCoefficients residues, secret::decrypt(tenant, projections));
+      all.push_back(std::move(residues));
+    }
+    return all;
+  }
+  static std::vector<ring::ConstLimb> limbs_of(const std::vector<ring::SecretCoefficients>& all) {
+    std::vector<ring::ConstLimb> limbs;
+    for (const ring::SecretCoefficients& residues : all) limbs.push_back(residues.limb(0));
+    return limbs;
   }
   Result<ScoreReader> read(const ScoreRequest& request) const {
     ScoreReader reader(parameters);

@@ -151,8 +151,9 @@ TEST(GalleryObjects, KnownAnswers) {
     return ckks::CoefficientCiphertext{uniform(0, limbs), uniform(1, limbs), gallery.probe_scale(),
                                        key_id};
   };
-  EXPECT_EQ(digest(serialize_admission(gallery,
-                                       Admission{TemplateKind::probe, pair(2), pair(1), pair(1)})),
+  Admission admission{TemplateKind::probe, pair(2), {}, pair(1)};
+  admission.projections.push_back(pair(1));
+  EXPECT_EQ(digest(serialize_admission(gallery, admission)),
             "a418cb08416513f96870cb7525b479ad6f5fcd64166e13ed06bd29035db5d844");
   ScoreRequest request{.key_id = key_id, .blocks = {}};
   ScoreBlock block{{uniform(0, 1), uniform(1, 1), gallery.score_scale(), key_id}, {}};

@@ -15,17 +15,23 @@ double decode_score(const Parameters& parameters, uint32_t residue) {
 void ScoreReader::read(uint32_t block, std::span<const uint32_t> residues,
                        const LivePositions& live) {
   BAUTA_ASSERT(residues.size() == kDegree);
-  std::array<double, kDegree> draws;
-  flood_.draw(block, draws);
+  std::array<double, kDegree> scores;
+  flood_.draw(block, scores);
+  const uint32_t modulus = parameters_.ring().primes()[0];
+  const double unit = scale_ / parameters_.score_scale(), offset = scale_ * kScoreOffset;
+  for (size_t j = 0; j < kDegree; ++j) {
+    // As decode_score; below 2^30, so that the conversion is a single instruction.
+    const auto magnitude = static_cast<int32_t>(std::min(residues[j], modulus - residues[j]));
+    scores[j] += magnitude * unit - offset;
+  }
   for (uint32_t j = 0; j < kDegree; ++j) {
     if (!is_live(live, j)) continue;
-    const double score = decode_score(parameters_, residues[j]) * scale_ + draws[j];
-    if (score > plausible_)
+    if (scores[j] > plausible_)
       ++implausible_count_;
-    else if (candidates_.size() < count_ || score > candidates_.back().score)
-      keep({{block, j}, score});
+    else if (candidates_.size() < count_ || scores[j] > candidates_.back().score)
+      keep({{block, j}, scores[j]});
   }
-  wipe({reinterpret_cast<uint8_t*>(draws.data()), sizeof(draws)});
+  wipe({reinterpret_cast<uint8_t*>(scores.data()), sizeof(scores)});
 }
 
 void ScoreReader::keep(const Candidate& candidate) {

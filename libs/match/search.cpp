@@ -1,22 +1,24 @@
 #include "match/search.h"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cmath>
 #include <numeric>
 
-#include "base/random.h"
 #include "ring/automorphism.h"
 #include "ring/limb_loop.h"
 
 namespace bauta::match {
 namespace {
 
-// Adds the offset to every live coefficient and a fresh uniform residue to every other one.
-void mask_scores(const Parameters& parameters, const LivePositions& live,
-                 ring::CoefficientPolynomial& scores) {
+// Adds the offset to every live coefficient and a uniform residue to every other one, for the block
+// number `source` of this request.
+void mask_scores(const Parameters& parameters, const ring::PublicSeed& seed, size_t source,
+                 const LivePositions& live, ring::CoefficientPolynomial& scores) {
   const ring::Modulus& modulus = scores.basis().modulus(0);
   std::vector<uint32_t> masks(kDegree);
-  ring::sample_uniform(ring::fresh_public_seed(), "bauta score masks", 0, modulus, masks);
+  ring::sample_uniform(seed, "bauta score masks", source, modulus, masks);
   const auto offset = static_cast<uint32_t>(std::lround(kScoreOffset * parameters.score_scale()));
   const ring::Limb limb = scores.limb(0);
   for (size_t j = 0; j < kDegree; ++j)
@@ -35,6 +37,29 @@ ckks::CoefficientCiphertext to_score_scale(const Parameters& parameters,
   return {drop_limb.apply(to_coefficient(std::move(product.c0))),
           drop_limb.apply(to_coefficient(std::move(product.c1))), parameters.score_scale(),
           product.key_id};
+}
+
+// Below 2N, which is a power of two.
+uint32_t rotation_of(const ring::PublicSeed& seed, size_t source) {
+  std::array<uint8_t, 2> bytes;
+  ring::Keystream(seed, "bauta score rotation", source).read(bytes);
+  static_assert(2 * kDegree <= 0x10000 && std::has_single_bit(kDegree));
+  return (bytes[0] | uint32_t{bytes[1]} << 8) % (2 * kDegree);
+}
+
+// A uniformly random permutation. The remainders of 64 random bits are uniform but for 2^-54.
+std::vector<size_t> random_order(const ring::PublicSeed& seed, size_t count) {
+  std::vector<size_t> order(count);
+  std::iota(order.begin(), order.end(), 0);
+  ring::Keystream keystream(seed, "bauta score order", 0);
+  for (size_t i = count - 1; i > 0; --i) {
+    std::array<uint8_t, 8> bytes;
+    keystream.read(bytes);
+    uint64_t word = 0;
+    for (size_t b = 0; b < bytes.size(); ++b) word |= uint64_t{bytes[b]} << (8 * b);
+    std::swap(order[i], order[word % (i + 1)]);
+  }
+  return order;
 }
 
 LivePositions rotated(const LivePositions& live, size_t rotation) {
@@ -98,12 +123,10 @@ ckks::CoefficientCiphertext reduce_product(const EvaluationKeys& keys,
 template <typename Product>
 Search hide_scores(const EvaluationKeys& keys, std::span<Product> products,
                    std::span<const size_t> foldings, std::span<const ScannedBlock> blocks,
-                   ThreadPool* pool) {
+                   ThreadPool* pool, const ring::PublicSeed& seed) {
   BAUTA_ASSERT(!blocks.empty() && products.size() == blocks.size() &&
                foldings.size() == blocks.size());
-  std::vector<size_t> order(blocks.size());
-  std::iota(order.begin(), order.end(), 0);
-  for (size_t i = order.size() - 1; i > 0; --i) std::swap(order[i], order[random_below(i + 1)]);
+  const std::vector<size_t> order = random_order(seed, blocks.size());
 
   ScoreRequest request{.key_id = keys.key_id(), .blocks = {}};
   request.blocks.resize(blocks.size());
@@ -112,8 +135,8 @@ Search hide_scores(const EvaluationKeys& keys, std::span<Product> products,
     const size_t source = order[i];
     ckks::CoefficientCiphertext scores =
         reduce_product(keys, std::move(products[source]), foldings[source]);
-    mask_scores(keys.parameters(), blocks[source].live, scores.c0);
-    const auto rotation = static_cast<uint32_t>(random_below(2 * kDegree));
+    mask_scores(keys.parameters(), seed, source, blocks[source].live, scores.c0);
+    const uint32_t rotation = rotation_of(seed, source);
     const LivePositions moved = rotated(blocks[source].live, rotation);
     request.blocks[i] = {{multiply_monomial(scores.c0, rotation),
                           multiply_monomial(scores.c1, rotation), scores.scale, scores.key_id},
@@ -124,8 +147,10 @@ Search hide_scores(const EvaluationKeys& keys, std::span<Product> products,
 }
 
 template Search hide_scores(const EvaluationKeys&, std::span<ckks::ProductCiphertext>,
-                            std::span<const size_t>, std::span<const ScannedBlock>, ThreadPool*);
+                            std::span<const size_t>, std::span<const ScannedBlock>, ThreadPool*,
+                            const ring::PublicSeed&);
 template Search hide_scores(const EvaluationKeys&, std::span<ckks::EvaluationCiphertext>,
-                            std::span<const size_t>, std::span<const ScannedBlock>, ThreadPool*);
+                            std::span<const size_t>, std::span<const ScannedBlock>, ThreadPool*,
+                            const ring::PublicSeed&);
 
 }  // namespace bauta::match

@@ -29,11 +29,13 @@ ckks::CoefficientCiphertext reduce_product(const EvaluationKeys& keys,
 
 // Hides everything in the products of one probe that is not a score: reduces, masks, rotates each
 // block and puts them in a random order. Product is one of the two that scan() makes.
-// Precondition: as many products as blocks, at least one; all of one probe and the keys' tenant;
-// product i is folded at foldings[i].
+// Masks, rotations and order follow from the seed: uniform, of this one request, unknown to the key
+// service; the result does not depend on the threads. Precondition: as many products as blocks, at
+// least one; all of one probe and the keys' tenant; product i is folded at foldings[i].
 template <typename Product>
 Search hide_scores(const EvaluationKeys& keys, std::span<Product> products,
                    std::span<const size_t> foldings, std::span<const ScannedBlock> blocks,
-                   ThreadPool* pool = nullptr);
+                   ThreadPool* pool = nullptr,
+                   const ring::PublicSeed& seed = ring::fresh_public_seed());
 
 }  // namespace bauta::match

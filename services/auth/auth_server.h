@@ -85,6 +85,9 @@ class AuthServer final : public AuthService {
                               const RenewalOptions& options = {});
   // Begins that, or goes on with it, on a thread of its own.
   Result<v1::Renewal> renew_gallery(const v1::RenewGalleryRequest& request) override;
+  // Begins the renewal of galleries whose key has made way for another because its budget neared
+  // its end. Errors: those of KeyService::get_successor.
+  Status renew_due();
   // Goes on with what was interrupted when a server ended.
   Status resume_renewals();
 

@@ -42,6 +42,22 @@ Result<RenewalCounts> AuthServer::renew(const std::string& name, const std::stri
   return counts;
 }
 
+Status AuthServer::renew_due() {
+  BAUTA_TRY(const std::vector<store::Gallery> rows, catalogue_.list_galleries());
+  std::map<std::string, std::string> successors;  // of each key
+  for (const store::Gallery& row : rows) {
+    if (!successors.contains(row.key_id)) {
+      v1::GetSuccessorRequest request;
+      request.set_key_id(row.key_id);
+      BAUTA_TRY(const v1::GetSuccessorReply reply, keys_.get_successor(request));
+      successors[row.key_id] = reply.key_id();
+    }
+    if (const std::string& key_id = successors[row.key_id]; !key_id.empty())
+      start_renewal(row.name, key_id);
+  }
+  return {};
+}
+
 Result<v1::Renewal> AuthServer::renew_gallery(const v1::RenewGalleryRequest& request) {
   BAUTA_TRY(const store::Gallery row, catalogue_.find_gallery(request.gallery()));
   if (!request.key_id().empty()) {

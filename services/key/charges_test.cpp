@@ -143,7 +143,7 @@ TEST(Charges, WhatDecryptsIsCalledAfterTheChargeOnly) {
   EXPECT_EQ(callers_of(R"(secret::decrypt\()"),
             (Names{"key_server.cpp check", "key_server.cpp KeyServer::read_scores",
                    "rewriting.cpp decrypt"}));
-  EXPECT_EQ(count(R"(secret::decrypt\()"), 5u) << "three lengths, a score, a block";
+  EXPECT_EQ(count(R"(secret::decrypt\()"), 5u) << "three of a template, a score, a block";
   EXPECT_EQ(count(R"(using [a-z:]*secret)"), 0u) << "under no other name";
   EXPECT_EQ(callers_of(R"([^_a-z]check\()"),
             (Names{"key_server.cpp KeyServer::admit", "key_server.cpp KeyServer::read_scores"}));

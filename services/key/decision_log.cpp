@@ -310,6 +310,8 @@ const char* log_event_name(LogEvent event) {
       return "lock_cleared";
     case LogEvent::reference_inspected:
       return "reference_inspected";
+    case LogEvent::key_rotated:
+      return "key_rotated";
   }
   return "unknown";
 }

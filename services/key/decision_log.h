@@ -42,6 +42,7 @@ enum class LogEvent : uint8_t {
   edge_locked = 24,          // out of a gallery, for good
   lock_cleared = 25,         // by an operator
   reference_inspected = 26,  // opened by the key holder
+  key_rotated = 27,          // by itself: the key that followed is the record's
 };
 // What a ticket was charged for. Persistent.
 enum class LogCharge : uint8_t { none = 0, identification = 1, verification = 2, enrolment = 3 };

@@ -51,11 +51,16 @@ double tolerance_of(const v1::EmbeddingContract& contract) {
 Result<double> check(const secret::SecretKey& key, const match::Parameters& parameters,
                      const match::Admission& admission, double tolerance) {
   BAUTA_TRY(const auto stray, secret::decrypt(key, admission.stray));
-  BAUTA_TRY(const auto projections, secret::decrypt(key, admission.projections));
   BAUTA_TRY(const auto squared_norm, secret::decrypt(key, admission.squared_norm));
-  return match::check_admission(
-      parameters, admission.kind,
-      {{stray.limb(0), stray.limb(1)}, projections.limb(0), squared_norm.limb(0)}, tolerance);
+  std::vector<ring::SecretCoefficients> projections;
+  match::AdmissionResidues residues{{stray.limb(0), stray.limb(1)}, {}, squared_norm.limb(0)};
+  for (const ckks::CoefficientCiphertext& ciphertext : admission.projections) {
+    BAUTA_TRY(ring::SecretCoefficients projection, secret::decrypt(key, ciphertext));
+    projections.push_back(std::move(projection));
+  }
+  for (const ring::SecretCoefficients& projection : projections)
+    residues.projections.push_back(projection.limb(0));
+  return match::check_admission(parameters, admission.kind, residues, tolerance);
 }
 
 // They stand in the log.
@@ -128,12 +133,14 @@ Result<std::unique_ptr<KeyServer>> KeyServer::open(std::unique_ptr<keys::KeyStor
   if (signing_keys.empty()) BAUTA_CHECK(store->create_signing_key());
   BAUTA_TRY(std::unique_ptr<Ledger> ledger, Ledger::open(directory, signing_keys));
   BAUTA_TRY(std::unique_ptr<Contracts> contracts, Contracts::open(directory / "contracts"));
+  BAUTA_TRY(PublicKeys public_keys, PublicKeys::open(directory));
   for (const auto& [gallery, key] : ledger->contracts())
     if (const auto found = contracts->find(gallery); !found.ok())
       return make_error(ErrorCode::corrupt, "{}, which the decision log speaks of",
                         found.error().message);
   return std::unique_ptr<KeyServer>(
-      new KeyServer(std::move(store), std::move(ledger), std::move(contracts)));
+      new KeyServer(std::move(store), std::move(ledger), std::move(contracts),
+                                                  std::move(public_keys)));
 }
 
 KeyServer::~KeyServer() {
@@ -193,6 +200,35 @@ Status KeyServer::give_first_key(const std::string& tenant, bool evaluation, key
   return ledger_->changed(LogEvent::key_activated, id);
 }
 
+Result<keys::KeyRecord> KeyServer::rotate(const keys::KeyRecord& before,
+                                          uint64_t decision_budget) {
+  keys::KeyUse use{before.candidates, before.decision_budget};
+  if (decision_budget != 0) use.decision_budget = decision_budget;
+  BAUTA_TRY(const keys::KeyRecord created, store_->create(before.tenant, before.evaluation, use));
+  BAUTA_CHECK(store_->activate(created.id));
+  BAUTA_CHECK(ledger_->changed(LogEvent::key_created, created.id));
+  BAUTA_CHECK(ledger_->changed(LogEvent::key_activated, created.id));
+  return store_->find(created.id);
+}
+
+Status KeyServer::rotate_by_itself(const keys::KeyRecord& before) {
+  BAUTA_TRY(const keys::KeyRecord created, rotate(before));
+  return ledger_->rotated_by_itself(created.id, before.tenant);
+}
+
+Result<v1::GetSuccessorReply> KeyServer::get_successor(const v1::GetSuccessorRequest& request) {
+  BAUTA_TRY(const keys::KeyId id, parse_key_id(request.key_id()));
+  BAUTA_TRY(const keys::KeyRecord record, store_->find(id));
+  v1::GetSuccessorReply reply;
+  const Result<keys::KeyRecord> active = store_->active(record.tenant);
+  if (!active.ok()) return active.error();
+  // Whoever rotates by hand renews by hand.
+  if (active->generation > record.generation &&
+      ledger_->rotated_by_itself_at_ms(record.tenant) / 1000 >= active->activated_at_s)
+    reply.set_key_id(to_hex(active->id));
+  return reply;
+}
+
 Result<secret::SecretKey> KeyServer::derive_tenant_key(const keys::KeyId& id,
                                                        const match::Parameters& parameters) {
   BAUTA_TRY(const SecretBytes seed, store_->derive(id, kTenantPurpose));
@@ -218,6 +254,9 @@ Result<v1::EvaluationKeys> KeyServer::get_evaluation_keys(
     const v1::GetEvaluationKeysRequest& request) {
   BAUTA_TRY(const keys::KeyId id, parse_key_id(request.key_id()));
   BAUTA_TRY(const match::Parameters parameters, match::Parameters::create(request.dimension()));
+  // The same at every call: whoever recomputes what a server computes needs equal keys.
+  if (Result<v1::EvaluationKeys> made = public_keys_.find(id, parameters.dimension()); made.ok())
+    return made;
   BAUTA_TRY(const secret::SecretKey key, derive_tenant_key(id, parameters));
   const ckks::KeySwitchShape shape = match::key_shape(parameters);
   const std::vector<uint32_t> elements = match::galois_elements(parameters);
@@ -242,6 +281,7 @@ Result<v1::EvaluationKeys> KeyServer::get_evaluation_keys(
             secret::generate_relinearization_key(key, shape));
   reply.set_relinearization_key(
       std::string(as_text(ckks::serialize(parameters.ring(), relinearization))));
+  BAUTA_CHECK(public_keys_.put(id, parameters.dimension(), reply));
   return reply;
 }
 

@@ -20,6 +20,7 @@
 #include "services/answer.h"
 #include "services/key/contracts.h"
 #include "services/key/ledger.h"
+#include "services/key/public_keys.h"
 #include "services/services.h"
 
 namespace bauta::key {
@@ -43,11 +44,18 @@ class KeyServer final : public KeyService {
   keys::KeyStore& store() { return *store_; }
   Ledger& ledger() { return *ledger_; }
   Contracts& contracts() { return *contracts_; }
+  const PublicKeys& public_keys() const { return public_keys_; }
 
   // Makes and activates the tenant's first key, on record; nothing when it has an active one.
   // Errors: those of KeyStore::active but not_found, e.g. refused when it is suspended or
   // destroyed.
   Status give_first_key(const std::string& tenant, bool evaluation = false, keys::KeyUse use = {});
+
+  // Makes and activates the tenant's next key, with the use of the one before, on record.
+  Result<keys::KeyRecord> rotate(const keys::KeyRecord& before, uint64_t decision_budget = 0);
+  // The same because the budget of `before` nears its end: get_successor() then asks for the renewal
+  // of its galleries.
+  Status rotate_by_itself(const keys::KeyRecord& before);
 
   // The secret of one edge for one tenant key: delivered to that edge, which alone encrypts with
   // it. Ciphertexts under it reach the tenant's key by the edge's key-switching key.
@@ -73,6 +81,7 @@ class KeyServer final : public KeyService {
   // Errors: refused unless the second is a later generation of the same tenant, both may be used,
   // and neither or both were created for evaluation.
   Result<v1::RenewalKey> get_renewal_key(const v1::GetRenewalKeyRequest& request) override;
+  Result<v1::GetSuccessorReply> get_successor(const v1::GetSuccessorRequest& request) override;
   Result<v1::RegisterContractReply> register_contract(
       const v1::RegisterContractRequest& request) override;
   Result<v1::AdmitReply> admit(const v1::AdmitRequest& request) override;
@@ -88,10 +97,11 @@ class KeyServer final : public KeyService {
 
  private:
   KeyServer(std::unique_ptr<keys::KeyStore> store, std::unique_ptr<Ledger> ledger,
-            std::unique_ptr<Contracts> contracts)
+            std::unique_ptr<Contracts> contracts, PublicKeys public_keys)
       : store_(std::move(store)),
         ledger_(std::move(ledger)),
         contracts_(std::move(contracts)),
+        public_keys_(std::move(public_keys)),
         signed_up_to_(ledger_->log().head().sequence),
         signing_([this](const std::stop_token& stop) { sign_regularly(stop); }) {}
 
@@ -133,6 +143,7 @@ class KeyServer final : public KeyService {
   std::unique_ptr<keys::KeyStore> store_;
   std::unique_ptr<Ledger> ledger_;
   std::unique_ptr<Contracts> contracts_;
+  PublicKeys public_keys_;
   std::mutex mutex_;  // guards edge_codes_
   std::map<std::pair<keys::KeyId, std::string>, std::shared_ptr<const EdgeCodes>> edge_codes_;
   std::atomic<uint64_t> derive_us_ = 0, secret_lifetime_us_ = 0;

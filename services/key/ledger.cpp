@@ -190,6 +190,9 @@ void Ledger::apply(const LogRecord& record) {
     case LogEvent::edge_locked:
       clients_[{entry.edge_id, entry.gallery}].locked_since_ms = record.time_ms;
       return;
+    case LogEvent::key_rotated:
+      rotated_at_ms_[entry.gallery] = record.time_ms;
+      return;
     case LogEvent::lock_cleared:
       if (entry.edge_id.empty())
         persons_.erase({entry.gallery, entry.person});
@@ -291,11 +294,12 @@ Status Ledger::check_charge(const Applicant& applicant) {
     return make_error(ErrorCode::refused, "the ticket of edge {} has had its answer already", edge);
   if (key.evaluation) return {};
   const Client& client = clients_[{edge, gallery}];
-  if (client.locked_since_ms != 0)
+  const int64_t locked_ms = std::max(client.locked_since_ms, clients_[{edge, ""}].locked_since_ms);
+  if (locked_ms != 0)
     return make_error(ErrorCode::refused,
                       "edge {} is locked out of gallery {} since {:%Y-%m-%d %H:%M:%S} UTC for its "
                       "unusual requests; whoever holds the keys clears that by 'bauta keys unlock'",
-                      edge, gallery, fmt::gmtime(static_cast<time_t>(client.locked_since_ms / 1000)));
+                      edge, gallery, fmt::gmtime(static_cast<time_t>(locked_ms / 1000)));
   const auto person = persons_.find({gallery, person_of(applicant.scope)});
   if (applicant.scope.kind == TicketKind::verification && person != persons_.end() &&
       person->second.locked_since_ms != 0)
@@ -485,6 +489,32 @@ Status Ledger::changed(LogEvent event, const keys::KeyId& key, const std::string
     entry.edge_id = edge_id;
     return std::vector<LogEntry>{std::move(entry)};
   });
+}
+
+Status Ledger::stop_edge(const keys::KeyId& key, const std::string& edge_id) {
+  return log_->update([&]() -> Result<std::vector<LogEntry>> {
+    if (clients_[{edge_id, ""}].locked_since_ms != 0) return std::vector<LogEntry>();
+    LogEntry entry;
+    entry.event = LogEvent::edge_locked;
+    entry.key = key;
+    entry.edge_id = edge_id;
+    return std::vector<LogEntry>{std::move(entry)};
+  });
+}
+
+// The tenant stands where other records have a gallery.
+Status Ledger::rotated_by_itself(const keys::KeyId& key, const std::string& tenant) {
+  return changed(LogEvent::key_rotated, key, tenant);
+}
+
+int64_t Ledger::rotated_by_itself_at_ms(const std::string& tenant) {
+  int64_t at_ms = 0;
+  (void)log_->update([&]() -> Result<std::vector<LogEntry>> {
+    if (const auto known = rotated_at_ms_.find(tenant); known != rotated_at_ms_.end())
+      at_ms = known->second;
+    return std::vector<LogEntry>();
+  });
+  return at_ms;
 }
 
 Status Ledger::renewed(const keys::KeyId& from, const keys::KeyId& to, const std::string& gallery) {

@@ -64,7 +64,7 @@ struct KeyUsage {
 
 // Who is locked, until an operator clears it.
 struct Lock {
-  std::string gallery;
+  std::string gallery;  // empty: every gallery
   std::string edge_id;  // empty: a person
   PersonId person{};
   int64_t since_ms = 0;
@@ -99,6 +99,11 @@ class Ledger {
   // Records a change of a key, a contract or a reference.
   Status changed(LogEvent event, const keys::KeyId& key, const std::string& gallery = {},
                  const std::string& edge_id = {});
+  // Locks the edge out of every gallery, until that is cleared. Nothing when it is.
+  Status stop_edge(const keys::KeyId& key, const std::string& edge_id);
+  // Records that a key of the tenant has made way for this one, and when the last has; 0: never.
+  Status rotated_by_itself(const keys::KeyId& key, const std::string& tenant);
+  int64_t rotated_by_itself_at_ms(const std::string& tenant);
   // Records that the gallery may be switched from one key to another.
   Status renewed(const keys::KeyId& from, const keys::KeyId& to, const std::string& gallery);
   // Records that a block of the gallery is decrypted, to be rid of what was erased in it.
@@ -176,6 +181,7 @@ class Ledger {
   std::map<ClientName, Client> clients_;
   std::map<PersonName, Person> persons_;
   std::map<std::string, keys::KeyId> contracts_;
+  std::map<std::string, int64_t> rotated_at_ms_;  // by themselves, by tenant
 };
 
 }  // namespace bauta::key

@@ -126,6 +126,10 @@ void Observer::watch(const std::string& name, const std::string& help,
   if (state_->exposer != nullptr) state_->exposer->RegisterCollectable(state_->watched.back());
 }
 
+void Observer::warn(const std::string& sentence) {
+  state_->log->log(spdlog::level::warn, "\"message\":{}", json_text(sentence));
+}
+
 void Observer::record_part(const std::string& part, double seconds) {
   state_->parts->Add({{"part", part}}, kBuckets).Observe(seconds);
 }

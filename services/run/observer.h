@@ -31,6 +31,8 @@ class Observer {
   ~Observer();
 
   void record(const Observed& request);
+  // What an operator should know, as a line at level warn.
+  void warn(const std::string& sentence);
   // A part of the time that a recognition took, e.g. "match".
   void record_part(const std::string& part, double seconds);
   // A value that is read when the page is asked for; read() may be called from another thread. The

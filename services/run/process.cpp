@@ -69,6 +69,19 @@ Status become_user(const std::string& name) {
   return {};
 }
 
+Periodically::Periodically(std::chrono::milliseconds period, std::function<void()> work)
+    : thread_([this, period, work = std::move(work)](const std::stop_token& stop) {
+        std::unique_lock lock(mutex_);
+        do {
+          work();
+        } while (!stopping_.wait_for(lock, stop, period, [&] { return stop.stop_requested(); }));
+      }) {}
+
+Periodically::~Periodically() {
+  thread_.request_stop();
+  thread_.join();
+}
+
 void end_with_parent() {
   prctl(PR_SET_PDEATHSIG, SIGTERM);
 }

@@ -201,6 +201,9 @@ class KeyClient final : public KeyService {
   Result<v1::AdmitReply> admit(const v1::AdmitRequest& request) override {
     return client_.call(&Stub::Admit, request, kRead);
   }
+  Result<v1::GetSuccessorReply> get_successor(const v1::GetSuccessorRequest& request) override {
+    return client_.call(&Stub::GetSuccessor, request, kRead);
+  }
   Result<v1::RegisterContractReply> register_contract(
       const v1::RegisterContractRequest& request) override {
     return client_.call(&Stub::RegisterContract, request, kChange);

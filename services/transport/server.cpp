@@ -195,6 +195,7 @@ class KeyRpcs final : public v1::Key::Service {
             get_edge_switching_key)
   BAUTA_RPC(GetRenewalKey, GetRenewalKeyRequest, RenewalKey, get_renewal_key)
   BAUTA_RPC(Admit, AdmitRequest, AdmitReply, admit)
+  BAUTA_RPC(GetSuccessor, GetSuccessorRequest, GetSuccessorReply, get_successor)
   BAUTA_RPC(RegisterContract, RegisterContractRequest, RegisterContractReply, register_contract)
   BAUTA_RPC(Decide, DecideRequest, DecideReply, decide)
   BAUTA_RPC(NameSubject, NameSubjectRequest, NameSubjectReply, name_subject)

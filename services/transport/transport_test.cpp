@@ -81,6 +81,11 @@ class FakeKey final : public KeyService, public EdgeKeyService {
     reply.set_version(request.contract().dimension());
     return reply;
   }
+  Result<v1::GetSuccessorReply> get_successor(const v1::GetSuccessorRequest& request) override {
+    v1::GetSuccessorReply reply;
+    reply.set_key_id("after " + request.key_id());
+    return reply;
+  }
   Result<v1::NameSubjectReply> name_subject(const v1::NameSubjectRequest&) override {
     return make_error(ErrorCode::refused, "locked");
   }

@@ -37,9 +37,12 @@ class CraftedCiphertexts {
   std::string admission(match::TemplateKind kind, const Coefficients& c0,
                         const Coefficients& c1) const {
     const Coefficients zero(match::kDegree);
-    const match::Admission admission{kind, make(2, zero, zero, scale_of(kind)),
-                                     make(1, zero, zero, scale_of(kind)),
-                                     make(1, c0, c1, scale_of(kind))};
+    match::Admission admission;
+    admission.kind = kind;
+    admission.stray = make(2, zero, zero, scale_of(kind));
+    for (size_t i = 0; i < match::projection_ciphertexts(parameters_); ++i)
+      admission.projections.push_back(make(1, zero, zero, scale_of(kind)));
+    admission.squared_norm = make(1, c0, c1, scale_of(kind));
     return std::string(as_text(match::serialize_admission(parameters_, admission)));
   }
   std::string unit_probe() const {

@@ -145,8 +145,9 @@ class ExposureTest : public testing::Test {
       return ckks::CoefficientCiphertext{random(limbs), random(limbs), parameters.reference_scale(),
                                          ring_key};
     };
-    const match::Admission admission{match::TemplateKind::reference, ciphertext(2), ciphertext(1),
-                                     ciphertext(1)};
+    match::Admission admission{match::TemplateKind::reference, ciphertext(2), {}, ciphertext(1)};
+    for (size_t i = 0; i < match::projection_ciphertexts(parameters); ++i)
+      admission.projections.push_back(ciphertext(1));
     for (int i = 0; i < 64; ++i)
       request.add_admissions(
           std::string(as_text(match::serialize_admission(parameters, admission))));

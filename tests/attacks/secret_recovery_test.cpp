@@ -31,13 +31,7 @@ class SecretRecoveryTest : public testing::Test {
   // What the key service says to it.
   bool is_admitted(const match::SwitchedProbe& probe) const {
     const match::Admission admission = must(match::make_admission(*tenant_.keys, probe));
-    const auto stray = must(secret::decrypt(tenant_.tenant, admission.stray));
-    const auto projections = must(secret::decrypt(tenant_.tenant, admission.projections));
-    const auto squared_norm = must(secret::decrypt(tenant_.tenant, admission.squared_norm));
-    return match::check_admission(
-               tenant_.parameters, admission.kind,
-               {{stray.limb(0), stray.limb(1)}, projections.limb(0), squared_norm.limb(0)})
-        .ok();
+    return tenant_.check(admission).ok();
   }
 
   match::TestTenant tenant_{kDimension};

@@ -59,6 +59,9 @@ class HesitantKeyService final : public KeyService {
   Result<v1::DecideReply> decide(const v1::DecideRequest& request) override {
     return keys_.decide(request);
   }
+  Result<v1::GetSuccessorReply> get_successor(const v1::GetSuccessorRequest& request) override {
+    return keys_.get_successor(request);
+  }
   Result<v1::RegisterContractReply> register_contract(
       const v1::RegisterContractRequest& request) override {
     return keys_.register_contract(request);

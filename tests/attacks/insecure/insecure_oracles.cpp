@@ -6,14 +6,6 @@
 #include "secret/encryption.h"
 
 namespace bauta::insecure_protocol {
-namespace {
-
-int64_t centred(uint32_t residue, uint32_t modulus) {
-  return residue > modulus / 2 ? int64_t{residue} - modulus : int64_t{residue};
-}
-
-}  // namespace
-
 Result<std::vector<double>> insecure_lengths(const secret::SecretKey& tenant,
                                              const match::Parameters& parameters,
                                              std::span<const std::string> admissions,
@@ -23,11 +15,11 @@ Result<std::vector<double>> insecure_lengths(const secret::SecretKey& tenant,
     BAUTA_TRY(const match::Admission admission,
               match::parse_admission(parameters, as_bytes(bytes)));
     BAUTA_TRY(const auto stray, secret::decrypt(tenant, admission.stray));
-    BAUTA_TRY(const auto projections, secret::decrypt(tenant, admission.projections));
+    BAUTA_TRY(const auto projections, secret::decrypt(tenant, admission.projections.front()));
     BAUTA_TRY(const auto norm, secret::decrypt(tenant, admission.squared_norm));
     const auto squared_norm = match::check_admission(
         parameters, admission.kind,
-        {{stray.limb(0), stray.limb(1)}, projections.limb(0), norm.limb(0)}, tolerance);
+        {{stray.limb(0), stray.limb(1)}, {projections.limb(0)}, norm.limb(0)}, tolerance);
     lengths.push_back(squared_norm.ok() ? std::round(std::sqrt(*squared_norm) * 128) / 128 : 0);
   }
   return lengths;
@@ -56,9 +48,10 @@ Result<InsecureDecision> insecure_decide(const secret::SecretKey& tenant,
 bool insecure_is_admitted(const match::Parameters& parameters, match::TemplateKind kind,
                           const match::AdmissionResidues& residues, size_t projections) {
   // Those beyond the count are shown as nothing.
-  std::vector<uint32_t> shown(residues.projections.begin(), residues.projections.end());
+  const ring::ConstLimb all = residues.projections.front();
+  std::vector<uint32_t> shown(all.begin(), all.end());
   std::fill(shown.begin() + static_cast<ptrdiff_t>(projections), shown.end(), 0u);
-  return match::check_admission(parameters, kind, {residues.stray, shown, residues.squared_norm})
+  return match::check_admission(parameters, kind, {residues.stray, {shown}, residues.squared_norm})
       .ok();
 }
 

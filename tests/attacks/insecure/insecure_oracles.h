@@ -25,7 +25,8 @@ Result<InsecureDecision> insecure_decide(const secret::SecretKey& tenant,
                                          const match::Parameters& parameters,
                                          const std::string& scores, double threshold);
 
-// Whether a template passes that many projections, and has the length of one.
+// Whether a template passes that many projections, and has the length of one. All of the functions
+// here: for widths whose projections stand in one ciphertext.
 bool insecure_is_admitted(const match::Parameters& parameters, match::TemplateKind kind,
                           const match::AdmissionResidues& residues, size_t projections);
 
