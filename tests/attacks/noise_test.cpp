@@ -272,7 +272,7 @@ TEST_F(NoiseTest, IsTheSecretWithoutTheFloodAndNothingWithIt) {
   EXPECT_LT(without.by_regression, kGuessedWrong - 20 * kGuessedWrongDeviation);
   for (const size_t wrong :
        {with.by_correlation, with.by_regression, told_wrongly.by_regression})
-    EXPECT_NEAR(static_cast<double>(wrong), kGuessedWrong, 3 * kGuessedWrongDeviation);
+    EXPECT_GT(static_cast<double>(wrong), kGuessedWrong - 3 * kGuessedWrongDeviation);
   RecordProperty("answers", static_cast<int>(answers));
   RecordProperty("wrong_without_flood", static_cast<int>(without.by_regression));
   RecordProperty("wrong_with_flood", static_cast<int>(with.by_regression));
