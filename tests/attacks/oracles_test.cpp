@@ -152,8 +152,8 @@ class OraclesTest : public SystemTest {
                                [&](const key::Lock& lock) { return lock.edge_id == edge; });
   }
   void expect_no_more_than_a_guess(const Recovery& recovery) {
-    EXPECT_NEAR(static_cast<double>(recovery.wrong(*tenant_)), kGuessedWrong,
-                3 * kGuessedWrongDeviation);
+    EXPECT_GT(static_cast<double>(recovery.wrong(*tenant_)),
+              kGuessedWrong - 3 * kGuessedWrongDeviation);
     RecordProperty("wrong_of_4096", static_cast<int>(recovery.wrong(*tenant_)));
     fmt::print("{} calls, {} of {} coefficients wrong; {}\n", recovery.calls,
                recovery.wrong(*tenant_), kDegree, recovery.end);
@@ -371,7 +371,7 @@ TEST_F(OraclesTest, RepliesToDecisionsAndAdmissionsHaveOneSizeForEveryOutcome) {
     return std::pair(outcome.decision, reply->SerializeAsString().size());
   };
   const auto accepted = decide(0.9, true), rejected = decide(0.2, true),
-             refused = decide(0.9, false), implausible = decide(1.5, true);
+             refused = decide(0.9, false), implausible = decide(1.07, true);
   EXPECT_EQ(accepted.first, v1::DECISION_ACCEPTED);
   EXPECT_EQ(rejected.first, v1::DECISION_REJECTED);
   EXPECT_EQ(refused.first, v1::DECISION_REFUSED);
