@@ -23,7 +23,9 @@
 #include "keys/signature.h"
 #include "keys/wrapped_key.h"
 #include "network/evaluation.h"
+#include "services/answer.h"
 #include "services/contract.h"
+#include "services/key/contracts.h"
 #include "services/linkage/consent_ledger.h"
 #include "services/linkage/package.h"
 #include "services/rest/operations.h"
@@ -59,6 +61,15 @@ class MemoryFile {
   int descriptor_;
 };
 
+// A SHA-256 at the end.
+Bytes reseal_digest(Bytes file) {
+  if (file.size() < sizeof(Digest)) return file;
+  const size_t content = file.size() - sizeof(Digest);
+  const Digest digest = sha256(ByteView(file).first(content));
+  std::ranges::copy(digest, file.begin() + static_cast<ptrdiff_t>(content));
+  return file;
+}
+
 // What parses must also evaluate.
 Parser network(const std::string& name) {
   const auto run = [](ByteView bytes) -> std::optional<Bytes> {
@@ -72,15 +83,8 @@ Parser network(const std::string& name) {
     }
     return same_if(parsed.ok(), bytes);
   };
-  const auto reseal = [](Bytes file) {
-    if (file.size() < sizeof(Digest)) return file;
-    const size_t content = file.size() - sizeof(Digest);
-    const Digest digest = sha256(ByteView(file).first(content));
-    std::ranges::copy(digest, file.begin() + static_cast<ptrdiff_t>(content));
-    return file;
-  };
   return {name, *read_file(BAUTA_FORMAT_VECTORS "/" + name + ".bnet", network::kMaxFileBytes), run,
-          reseal};
+          reseal_digest};
 }
 
 // The weights do not exist, which comes after the description.
@@ -250,17 +254,40 @@ Parser consent_receipt() {
           run};
 }
 
-Parser contract() {
-  const auto run = [](ByteView bytes) -> std::optional<Bytes> {
-    const auto parsed = parse_contract(as_text(bytes));
-    if (!parsed.ok()) return std::nullopt;
-    return bytes_of(serialize_contract(*parsed));
-  };
+v1::EmbeddingContract some_contract() {
   v1::EmbeddingContract contract;
   contract.set_engine("engine");
   contract.set_model_digest(std::string(32, '\1'));
   contract.set_dimension(128);
-  return {"contract", bytes_of(serialize_contract(contract)), run};
+  contract.set_norm_tolerance(0.05);
+  return contract;
+}
+
+// Two spellings: the byte that said whether norms are reported is passed over.
+Parser contract() {
+  const auto run = [](ByteView bytes) { return same_if(parse_contract(as_text(bytes)).ok(), bytes); };
+  return {"contract", bytes_of(serialize_contract(some_contract())), run};
+}
+
+Parser registered_contract() {
+  const auto run = [](ByteView bytes) {
+    return same_if(key::parse_registered(bytes).ok(), bytes);
+  };
+  key::RegisteredContract registered{"gallery", "tenant", "edge", 3, some_contract(), {}};
+  registered.ticket.set_nonce(std::string(16, 'n'));
+  registered.ticket.set_issued_at_ms(1);
+  registered.ticket.set_signature(std::string(64, 's'));
+  return {"registered-contract", key::serialize_registered(registered), run, reseal_digest};
+}
+
+Parser outcome() {
+  const auto run = [](ByteView bytes) -> std::optional<Bytes> {
+    const auto parsed = parse_outcome(as_text(bytes));
+    if (!parsed.ok()) return std::nullopt;
+    return bytes_of(serialize_outcome(*parsed));
+  };
+  return {"outcome",
+          bytes_of(serialize_outcome({v1::DECISION_ACCEPTED, {{1, 2}, {3, 4}}, 1, 0.5})), run};
 }
 
 Parser configuration() {
@@ -432,6 +459,8 @@ std::vector<Parser> file_parsers() {
           registration_package(),
           consent_receipt(),
           contract(),
+          registered_contract(),
+          outcome(),
           segment(),
           configuration(),
           rest_body(),

@@ -36,6 +36,7 @@ Bytes signed_bytes(const TicketScope& scope, const v1::Ticket& ticket) {
   writer.text(scope.key_id);
   writer.raw(scope.contract);
   writer.raw(scope.ciphertexts);
+  writer.u32(scope.count);
   writer.raw(scope.subject);
   writer.u8(scope.image ? 1 : 0);
   writer.text(ticket.nonce());

@@ -26,6 +26,7 @@ struct TicketScope {
   std::string key_id;    // as in requests: 32 hexadecimal digits
   Digest contract{};     // contract_digest of the gallery's contract
   Digest ciphertexts{};  // ciphertexts_digest; zeros for a contract
+  uint32_t count = 1;    // of these ciphertexts: nothing beyond them is opened for the ticket
   Digest subject{};      // subject_digest; zeros in 1:N and for a contract
   bool image = false;    // the ciphertexts are encrypted images
 };

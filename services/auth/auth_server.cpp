@@ -321,12 +321,11 @@ Result<std::vector<Bytes>> AuthServer::originals_of_references(const Loaded& gal
   }
   BAUTA_TRY(*reply.mutable_answer(),
             admit(gallery, request, ciphertexts_digest(request.references()), references));
-  for (size_t i = 0; i < references.size(); ++i)
-    if (reply.answer().outcome()[i] == 0)
-      return make_error(ErrorCode::refused,
-                        "reference {} of {} from edge {} is refused: it is no template of the "
-                        "gallery's kind and length",
-                        i + 1, references.size(), request.edge_id());
+  if (!references.empty() && reply.answer().outcome().front() == 0)
+    return make_error(ErrorCode::refused,
+                      "the references from edge {} are refused: one of {} is no template of the "
+                      "gallery's kind and length",
+                      request.edge_id(), references.size());
   return originals;
 }
 

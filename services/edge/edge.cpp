@@ -265,6 +265,8 @@ Result<v1::EnrolReply> Edge::ask_enrol(v1::EnrolRequest& request) {
   TicketScope scope = this->scope(TicketKind::enrolment, request.gallery());
   scope.image = !request.images().empty();
   scope.ciphertexts = ciphertexts_digest(scope.image ? request.images() : request.references());
+  scope.count =
+      static_cast<uint32_t>(scope.image ? request.images_size() : request.references_size());
   scope.subject = subject_digest(request.gallery(), request.subject());
   BAUTA_TRY(*request.mutable_ticket(), signer_.sign(scope));
   BAUTA_TRY(v1::EnrolReply reply, auth_.enrol(request));

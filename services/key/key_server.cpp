@@ -354,7 +354,7 @@ v1::Answer KeyServer::Signed::answer(std::string outcome) const {
 }
 
 Result<KeyServer::Signed> KeyServer::check_signed(TicketKind kind, const std::string& key_id,
-                                                  const v1::Origin& origin) {
+                                                  const v1::Origin& origin, uint32_t count) {
   Signed asked;
   BAUTA_TRY(const keys::KeyId id, parse_key_id(key_id));
   BAUTA_CHECK(check_names({&origin.edge_id(), &origin.gallery()}));
@@ -367,6 +367,7 @@ Result<KeyServer::Signed> KeyServer::check_signed(TicketKind kind, const std::st
   scope.gallery = origin.gallery();
   scope.key_id = key_id;
   scope.image = origin.image();
+  scope.count = count;
   BAUTA_TRY(scope.ciphertexts, parse_digest("the ciphertexts", origin.ciphertexts()));
   BAUTA_TRY(scope.subject, parse_digest("the subject", origin.subject(),
                                         kind == TicketKind::identification));
@@ -406,13 +407,12 @@ Result<v1::RegisterContractReply> KeyServer::register_contract(
     BAUTA_CHECK(ledger_->refused(applicant, LogNote::bad_ticket));
     return verified.error();
   }
-  BAUTA_CHECK(ledger_->check_fresh(applicant));
+  BAUTA_CHECK(ledger_->check_unspent(applicant));
   v1::RegisterContractReply reply;
   BAUTA_TRY(const uint32_t version,
             contracts_->put({origin.gallery(), record.tenant, origin.edge_id(), 0,
                              request.contract(), origin.ticket()}));
-  BAUTA_CHECK(ledger_->changed(LogEvent::contract_registered, id, origin.gallery(),
-                               origin.edge_id()));
+  BAUTA_CHECK(ledger_->contract_registered(applicant));
   reply.set_version(version);
   return reply;
 }
@@ -437,13 +437,14 @@ Result<v1::AdmitReply> KeyServer::admit(const v1::AdmitRequest& request) {
     admissions.push_back(std::move(admission));
   }
   BAUTA_TRY(const Signed asked,
-            check_signed(TicketKind::enrolment, request.key_id(), request.origin()));
+            check_signed(TicketKind::enrolment, request.key_id(), request.origin(),
+                         static_cast<uint32_t>(count)));
   if (asked.contract.dimension() != request.dimension())
     return make_error(ErrorCode::mismatch, "the contract of gallery {} has {} dimensions, not {}",
                       request.origin().gallery(), asked.contract.dimension(), request.dimension());
   const bool image = request.origin().image();
   const auto references = static_cast<uint32_t>(count);
-  BAUTA_CHECK(ledger_->charge(asked.applicant, {references, references * (image ? 8 : 1)}));
+  BAUTA_CHECK(ledger_->charge(asked.applicant, {references, image ? 8 * references : 1}));
   std::string outcome(kMaxAdmissions, '\0');
   bool all = true;
   {
@@ -460,6 +461,8 @@ Result<v1::AdmitReply> KeyServer::admit(const v1::AdmitRequest& request) {
       outcome[i] = static_cast<char>(static_cast<uint8_t>(length));
     }
   }
+  // All or none: which one is none would be an answer of its own.
+  if (!all) outcome.assign(kMaxAdmissions, '\0');
   v1::AdmitReply reply;
   const LogNote note = all ? LogNote::none : image ? LogNote::no_length : LogNote::no_template;
   BAUTA_CHECK(ledger_->conclude(asked.applicant, all ? LogOutcome::accepted : LogOutcome::refused,
@@ -544,7 +547,7 @@ Result<v1::DecideReply> KeyServer::decide(const v1::DecideRequest& request) {
   BAUTA_TRY(const Signed asked,
             check_signed(request.verification() ? TicketKind::verification
                                                 : TicketKind::identification,
-                         request.key_id(), request.origin()));
+                         request.key_id(), request.origin(), /*count=*/1));
   const Applicant& applicant = asked.applicant;
   if (asked.contract.dimension() != request.dimension())
     return make_error(ErrorCode::mismatch, "the contract of gallery {} has {} dimensions, not {}",

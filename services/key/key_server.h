@@ -126,8 +126,8 @@ class KeyServer final : public KeyService {
     v1::Answer answer(std::string outcome) const;
   };
   // Errors: refused, on record; invalid_argument; not_found, the gallery has no contract.
-  Result<Signed> check_signed(TicketKind kind, const std::string& key_id,
-                              const v1::Origin& origin);
+  Result<Signed> check_signed(TicketKind kind, const std::string& key_id, const v1::Origin& origin,
+                              uint32_t count);
   struct DecisionInput;
   static Result<DecisionInput> parse(const v1::DecideRequest& request);
   // Everything that happens while the secret is there: admits the probe and reads the scores. The

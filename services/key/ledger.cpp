@@ -296,6 +296,15 @@ Status Ledger::check_fresh(const Applicant& applicant) {
                     applicant.scope.edge_id);
 }
 
+Status Ledger::check_unspent(const Applicant& applicant) {
+  BAUTA_CHECK(check_fresh(applicant));
+  return log_->update([&]() -> Result<std::vector<LogEntry>> {
+    if (!spent_.contains(nonce_of(applicant.ticket))) return std::vector<LogEntry>();
+    return make_error(ErrorCode::refused, "the ticket of edge {} has been used already",
+                      applicant.scope.edge_id);
+  });
+}
+
 Status Ledger::check_charge(const Applicant& applicant) {
   const keys::KeyRecord& key = applicant.key;
   const std::string& edge = applicant.scope.edge_id;
@@ -341,19 +350,23 @@ std::vector<LogEntry> Ledger::with_locks(std::vector<LogEntry> entries, bool eva
   if (evaluation) return entries;
   const int64_t now = now_ms();
   const size_t given = entries.size();
+  // None of the entries is applied yet.
+  std::map<PersonName, Person> persons;
+  std::map<ClientName, Client> clients;
   for (size_t i = 0; i < given; ++i) {
     const LogEntry entry = entries[i];
-    // The entry is not applied yet.
     const bool unknown = entry.note == LogNote::no_answer;
     LogEntry lock;
     lock.outcome = LogOutcome::refused;
     lock.key = entry.key;
     lock.gallery = entry.gallery;
     if (entry.event == LogEvent::verification || entry.event == LogEvent::subject_named) {
-      Person person = persons_[{entry.gallery, entry.person}];
+      const PersonName name{entry.gallery, entry.person};
+      Person& person = persons.try_emplace(name, persons_[name]).first->second;
       if (!is_crime(entry.note) && entry.note != LogNote::no_length)
         count(person.by_edge[entry.edge_id], entry.note);
       if (person.locked_since_ms == 0 && is_too_much(person.sum())) {
+        person.locked_since_ms = now;
         lock.event = LogEvent::person_locked;
         lock.person = entry.person;
         entries.push_back(lock);
@@ -361,12 +374,19 @@ std::vector<LogEntry> Ledger::with_locks(std::vector<LogEntry> entries, bool eva
       }
     }
     if (entry.edge_id.empty()) continue;
-    const Client& client = clients_[{entry.edge_id, entry.gallery}];
+    const ClientName name{entry.edge_id, entry.gallery};
+    Client& client = clients.try_emplace(name, clients_[name]).first->second;
     const bool missed = entry.event == LogEvent::identification &&
                         (unknown || entry.note == LogNote::near_match);
+    client.crimes += is_crime(entry.note) ? 1 : 0;
+    if (missed) {
+      client.near_misses = near_misses(client, now) + 1;
+      client.near_misses_at_ms = now;
+    }
     if (client.locked_since_ms == 0 &&
-        ((is_crime(entry.note) && client.crimes + 1 >= policy_.crafted_requests) ||
-         (missed && near_misses(client, now) + 1 > near_misses_allowed(client)))) {
+        ((is_crime(entry.note) && client.crimes >= policy_.crafted_requests) ||
+         (missed && client.near_misses > near_misses_allowed(client)))) {
+      client.locked_since_ms = now;
       lock.event = LogEvent::edge_locked;
       lock.edge_id = entry.edge_id;
       entries.push_back(lock);
@@ -466,6 +486,13 @@ Status Ledger::name_subject(const std::string& gallery, const std::string& edge_
       },
       Durability::written));
   return status;
+}
+
+Status Ledger::contract_registered(const Applicant& applicant) {
+  return log_->update([&]() -> Result<std::vector<LogEntry>> {
+    return std::vector<LogEntry>{entry_of(applicant, LogEvent::contract_registered,
+                                          LogOutcome::accepted, LogNote::none)};
+  });
 }
 
 Status Ledger::changed(LogEvent event, const keys::KeyId& key, const std::string& gallery,

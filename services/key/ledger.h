@@ -89,6 +89,8 @@ class Ledger {
   Status conclude(const Applicant& applicant, LogOutcome outcome, LogNote note);
   // Whether a ticket that costs nothing is in date. Error refused.
   static Status check_fresh(const Applicant& applicant);
+  // The same, and that it has not been used.
+  Status check_unspent(const Applicant& applicant);
   // Records a request that was charged nothing.
   Status refused(const Applicant& applicant, LogNote note);
   // Whom the answer to a ticket has named, for what is counted of persons. Error refused: that
@@ -96,6 +98,8 @@ class Ledger {
   Status name_subject(const std::string& gallery, const std::string& edge_id,
                       const TicketNonce& nonce, const PersonId& person);
 
+  // Records that a contract was registered, which spends its ticket.
+  Status contract_registered(const Applicant& applicant);
   // Records a change of a key, a contract or a reference.
   Status changed(LogEvent event, const keys::KeyId& key, const std::string& gallery = {},
                  const std::string& edge_id = {});

@@ -72,8 +72,22 @@ class FakeKey final : public KeyService, public EdgeKeyService {
   Result<v1::AdmitReply> admit(const v1::AdmitRequest&) override { return v1::AdmitReply(); }
   Result<v1::DecideReply> decide(const v1::DecideRequest& request) override {
     v1::DecideReply reply;
-    reply.set_block(static_cast<uint32_t>(request.scores().size()));
+    reply.mutable_answer()->set_outcome(std::to_string(request.scores().size()));
     return reply;
+  }
+  Result<v1::RegisterContractReply> register_contract(
+      const v1::RegisterContractRequest& request) override {
+    v1::RegisterContractReply reply;
+    reply.set_version(request.contract().dimension());
+    return reply;
+  }
+  Result<v1::GetSuccessorReply> get_successor(const v1::GetSuccessorRequest& request) override {
+    v1::GetSuccessorReply reply;
+    reply.set_key_id("after " + request.key_id());
+    return reply;
+  }
+  Result<v1::NameSubjectReply> name_subject(const v1::NameSubjectRequest&) override {
+    return make_error(ErrorCode::refused, "locked");
   }
   Result<v1::ActiveKey> get_active_key(const v1::GetActiveKeyRequest&) override {
     return v1::ActiveKey();
@@ -173,7 +187,11 @@ TEST_F(TransportTest, StreamsWhatIsLargerThanAMessage) {
   decide.set_scores(std::string(size_t{40} << 20, 's'));
   const auto decided = client->decide(decide);
   ASSERT_TRUE(decided.ok()) << decided.error().message;
-  EXPECT_EQ(decided->block(), decide.scores().size());
+  EXPECT_EQ(decided->answer().outcome(), std::to_string(decide.scores().size()));
+  v1::RegisterContractRequest contract;
+  contract.mutable_contract()->set_dimension(128);
+  EXPECT_EQ(client->register_contract(contract)->version(), 128u);
+  EXPECT_EQ(client->name_subject({}).error().code, ErrorCode::refused);
 }
 
 TEST_F(TransportTest, DeliversAKeyOnlyToTheEdgeThatTheCertificateNames) {

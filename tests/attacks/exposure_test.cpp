@@ -16,7 +16,7 @@
 
 #include "keys/process_memory.h"
 #include "match/admission.h"
-#include "tests/system/parties.h"
+#include "tests/attacks/malicious_edge.h"
 
 namespace bauta {
 namespace {
@@ -109,11 +109,16 @@ class ExposureTest : public testing::Test {
     if (!enroll(*edge, "gallery", 1).ok()) _exit(2);
     for (int i = 0; i < 5; ++i)
       if (!edge->identify("gallery", make_embedding(1, 1)).ok()) _exit(3);
+    const WillingSigner signer(parties, "edge-1");
     v1::AdmitRequest request = admit_request(parties);
-    if (!parties.key->admit(request).ok()) _exit(4);
+    const auto admit = [&] {
+      *request.mutable_origin() = signer.origin(signer.scope(TicketKind::enrolment));
+      return parties.key->admit(request).ok();
+    };
+    if (!admit()) _exit(4);
     char token = 'd';
     if (write(decided_[1], &token, 1) != 1 || read(go_on_[0], &token, 1) != 1) _exit(9);
-    while (parties.key->admit(request).ok()) {
+    while (admit()) {
     }
     _exit(5);
   }
@@ -124,8 +129,6 @@ class ExposureTest : public testing::Test {
     v1::AdmitRequest request;
     request.set_key_id(parties.tenant_key());
     request.set_dimension(kTestDimension);
-    request.mutable_origin()->set_gallery("gallery");
-    request.mutable_origin()->set_edge_id("edge-1");
     // Garbage under the right key: refused after it has been decrypted.
     const auto id = *key::parse_key_id(parties.tenant_key());
     ckks::KeyId ring_key;
@@ -142,8 +145,9 @@ class ExposureTest : public testing::Test {
       return ckks::CoefficientCiphertext{random(limbs), random(limbs), parameters.reference_scale(),
                                          ring_key};
     };
-    const match::Admission admission{match::TemplateKind::reference, ciphertext(2), ciphertext(1),
-                                     ciphertext(1)};
+    match::Admission admission{match::TemplateKind::reference, ciphertext(2), {}, ciphertext(1)};
+    for (size_t i = 0; i < match::projection_ciphertexts(parameters); ++i)
+      admission.projections.push_back(ciphertext(1));
     for (int i = 0; i < 64; ++i)
       request.add_admissions(
           std::string(as_text(match::serialize_admission(parameters, admission))));

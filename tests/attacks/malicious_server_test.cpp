@@ -18,7 +18,7 @@ class MaliciousServerTest : public SystemTest {
     parameters_ = std::make_unique<match::Parameters>(*match::Parameters::create(kTestDimension));
     key_id_ = parties_->tenant_key();
     const SecretBytes seed = *parties_->key->issue_edge_seed(key_id_, "edge-1");
-    signer_ = std::make_unique<TicketSigner>(*TicketSigner::create(seed));
+    signer_ = std::make_unique<WillingSigner>(*parties_, "edge-1");
     make_admission(seed);
   }
 
@@ -61,13 +61,11 @@ class MaliciousServerTest : public SystemTest {
     v1::DecideRequest request;
     request.set_key_id(key_id_);
     request.set_dimension(kTestDimension);
-    request.set_threshold(0.6);
-    request.mutable_origin()->set_gallery("gallery");
-    request.mutable_origin()->set_edge_id("edge-1");
-    request.set_probe_digest(std::string(as_text(sha256(probe_))));
+    TicketScope scope = signer_->scope(TicketKind::identification);
+    scope.ciphertexts = sha256(sha256(probe_));
+    *request.mutable_origin() = signer_->origin(scope);
     request.set_admission(std::string(as_text(admission_)));
     request.set_scores(std::string(as_text(match::serialize_score_request(*parameters_, scores))));
-    *request.mutable_ticket() = *signer_->sign({"edge-1", "gallery", false, sha256(probe_)});
     return parties_->key->decide(request);
   }
 
@@ -86,7 +84,7 @@ class MaliciousServerTest : public SystemTest {
           return known;
         }
         ++answers_;
-        if (reply->decision() == v1::DECISION_ACCEPTED) {
+        if (parse_outcome(reply->answer().outcome())->decision == v1::DECISION_ACCEPTED) {
           shown = sign;
           break;
         }
@@ -100,7 +98,7 @@ class MaliciousServerTest : public SystemTest {
 
   std::unique_ptr<match::Parameters> parameters_;
   std::string key_id_, end_;
-  std::unique_ptr<TicketSigner> signer_;
+  std::unique_ptr<WillingSigner> signer_;
   Bytes probe_, admission_;
   ckks::KeyId tenant_id_;
   size_t answers_ = 0;
