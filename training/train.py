@@ -2,14 +2,16 @@
 
 `python3 -m training.train --packed DIR --run DIR [options]` goes on from DIR/checkpoint.pt where there
 is one. While a file PAUSE stands beside DIR it sleeps. Progress goes to DIR/progress.jsonl, one object a line.
-The learning rate rises over the first steps, stays, and falls linearly to zero over the last
-`--decay` share; any checkpoint can be exported, since its averaged weights are good at all times.
+The learning rate rises over the first steps and falls to zero along a cosine; any checkpoint can be
+exported, since its averaged weights are good at all times. A new run begins with random weights, or
+with those of a .bnet file (`--start`). Crops of nobody known teach the teacher's direction only.
 """
 
 import argparse
 import copy
 import dataclasses
 import json
+import math
 import os
 import pathlib
 import time
@@ -18,10 +20,9 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from . import augment, lfw, losses, models
-from .data import Faces
+from . import augment, lfw, losses, models, people, unfold
+from .data import NOBODY, Faces
 
-HELD_OUT_EVERY = 16
 WARM_UP_STEPS = 300
 RANGE_WEIGHT = 0.05
 LENGTH_WEIGHT = 0.5
@@ -35,12 +36,16 @@ class Split:
     held_out: np.ndarray
 
 
-def split_by_identity(faces, excluded):
-    """Every sixteenth identity is held out; excluded identities are in neither part."""
-    usable = ~np.isin(np.array(faces.identities), list(excluded))
-    held_out = usable & (np.arange(len(usable)) % HELD_OUT_EVERY == HELD_OUT_EVERY // 2)
-    return Split(np.flatnonzero((usable & ~held_out)[faces.labels]),
-                 np.flatnonzero(held_out[faces.labels]))
+def split_by_identity(faces, excluded, held_out=people.listed(people.HELD_OUT),
+                      untouched=people.listed(people.BENCHMARK)):
+    """Held-out identities are never trained on, excluded and untouched ones are in neither part."""
+    people.refuse_test_sets(faces.identities)
+    names = np.array(faces.identities)
+    usable = ~np.isin(names, list(excluded) + list(untouched))
+    kept_apart = np.isin(names, list(held_out))
+    somebody = faces.labels != NOBODY
+    return Split(np.flatnonzero(~somebody | (usable & ~kept_apart)[faces.labels]),
+                 np.flatnonzero(somebody & (usable & kept_apart)[faces.labels]))
 
 
 def split_of(packed_directory, faces):
@@ -50,13 +55,25 @@ def split_of(packed_directory, faces):
 
 
 def draw_weights(labels):
-    """Chance of each row, so that an identity with n crops comes up as if it had sqrt(n)."""
-    weights = np.bincount(labels)[labels] ** -0.5
+    """Chance of each row, so that an identity with n crops comes up as if it had sqrt(n); a crop of
+    nobody known comes up as often as the others do on average."""
+    somebody = labels != NOBODY
+    weights = np.zeros(len(labels))
+    weights[somebody] = np.bincount(labels[somebody])[labels[somebody]] ** -0.5
+    weights[~somebody] = weights[somebody].mean()
     return weights / weights.sum()
 
 
-def learning_rate(step, steps, peak, decay):
-    return peak * min(1, (step + 1) / WARM_UP_STEPS, (steps - step) / (decay * steps))
+def learning_rate(step, steps, peak):
+    return peak * min(1, (step + 1) / WARM_UP_STEPS) * (1 + math.cos(math.pi * step / steps)) / 2
+
+
+def classes_of(labels, rows):
+    """[identities]: the number of each identity among those of rows, or NOBODY."""
+    known = np.unique(labels[rows][labels[rows] != NOBODY])
+    classes = np.full(labels.max() + 1, NOBODY)
+    classes[known] = np.arange(len(known))
+    return classes
 
 
 @torch.no_grad()
@@ -75,22 +92,41 @@ def embed(network, crops, batch=256):
                       for start in range(0, len(crops), batch)]).numpy()
 
 
+def balanced_pairs(labels, genuine_each=4):
+    """Rows of as many pairs of one person as of two: of each person at most so many, and the same
+    ones at every call. Returns (first, second, same) in an order fit for folds."""
+    generator = np.random.default_rng(1)
+    genuine = []
+    for label in np.unique(labels):
+        first, second = np.triu_indices(np.sum(labels == label), 1)
+        chosen = generator.permutation(len(first))[:genuine_each]
+        rows = np.flatnonzero(labels == label)
+        genuine += zip(rows[first[chosen]], rows[second[chosen]])
+    impostors = []
+    while len(impostors) < len(genuine):
+        first, second = generator.integers(len(labels), size=2)
+        if labels[first] != labels[second]:
+            impostors.append((first, second))
+    order = generator.permutation(2 * len(genuine))
+    first, second = np.array(genuine + impostors, int).reshape(-1, 2)[order].T
+    return first, second, order < len(genuine)
+
+
 def held_out_report(network, faces, rows):
-    """Agreement with the teacher, and verification over all pairs of held-out crops."""
+    """Agreement with the teacher, and verification of pairs of held-out crops."""
     embeddings = embed(network, faces.crops[rows])
     lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
     unit = embeddings / lengths
-    teacher = faces.teacher[rows].astype(np.float32)
-    first, second = np.triu_indices(len(rows), 1)
-    scores = (unit @ unit.T)[first, second]
-    same = faces.labels[rows][first] == faces.labels[rows][second]
-    return {
-        "teacher_cosine": float(np.mean(np.sum(unit * teacher, axis=1))),
-        "length_mean": float(lengths.mean()),
-        "length_deviation": float(lengths.std()),
-        "eer": float(lfw.equal_error_rate(scores, same)),
-        "tar_at_far_1e-3": float(lfw.true_accept_rate(scores, same, 1e-3)),
+    first, second, same = balanced_pairs(faces.labels[rows])
+    scores = np.sum(unit[first] * unit[second], axis=1)
+    measures = {
+        "teacher_cosine": np.mean(np.sum(unit * faces.teacher[rows].astype(np.float32), axis=1)),
+        "accuracy": np.mean((scores >= lfw.best_threshold(scores, same)) == same),
+        "eer": lfw.equal_error_rate(scores, same),
+        "tar_at_far_1e-2": lfw.true_accept_rate(scores, same, 1e-2),
+        "length_deviation": lengths.std() / lengths.mean(),
     }
+    return {name: round(float(value), 4) for name, value in measures.items()}
 
 
 class Run:
@@ -103,12 +139,15 @@ class Run:
         self.faces = Faces(arguments.packed)
         self.split = split_of(arguments.packed, self.faces)
         self.teacher = torch.from_numpy(self.faces.teacher.astype(np.float32))
-        self.labels = torch.from_numpy(self.faces.labels.astype(np.int64))
+        classes = classes_of(self.faces.labels, self.split.train)
+        self.classes = torch.from_numpy(
+            np.where(self.faces.labels == NOBODY, NOBODY, classes[self.faces.labels]).astype(np.int64))
         self.weights = draw_weights(self.faces.labels[self.split.train])
         self.network = self.make_network()
         self.average = copy.deepcopy(self.network)
+        known = self.classes != NOBODY
         self.identity_loss = losses.IdentityLoss(losses.identity_centres(
-            self.teacher, self.labels, len(self.faces.identities)))
+            self.teacher[known], self.classes[known], int(self.classes.max()) + 1))
         self.optimizer = torch.optim.AdamW(self._parameter_groups())
         self.steps = int(arguments.epochs * len(self.split.train) / arguments.batch)
         self.step = 0
@@ -116,7 +155,10 @@ class Run:
             self._load()
 
     def make_network(self):
-        return models.PatchNetwork(models.Shape(self.arguments.channels, self.arguments.convolutions))
+        shape = models.Shape(self.arguments.channels, self.arguments.convolutions)
+        if self.arguments.start and not self._checkpoint.exists():
+            return unfold.read_network(self.arguments.start, self.faces.crops, self.split.train, shape)
+        return models.PatchNetwork(shape)
 
     @property
     def _checkpoint(self):
@@ -157,7 +199,7 @@ class Run:
     def take_step(self):
         """One batch; returns its losses."""
         arguments = self.arguments
-        rate = learning_rate(self.step, self.steps, arguments.rate, arguments.decay)
+        rate = learning_rate(self.step, self.steps, arguments.rate)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["rate"]
         rows = np.random.choice(self.split.train, arguments.batch, p=self.weights)
@@ -166,7 +208,9 @@ class Run:
         with torch.autocast("cpu", torch.bfloat16, enabled=arguments.bfloat16):
             embeddings = self.network(images)
         distillation = losses.distillation_loss(embeddings, self.teacher[rows])
-        identity = self.identity_loss(embeddings, self.labels[rows])
+        classes = self.classes[rows]
+        known = classes != NOBODY
+        identity = self.identity_loss(embeddings[known], classes[known])
         excess = self.network.range_penalty()
         length = losses.length_penalty(embeddings)
         self.optimizer.zero_grad(set_to_none=True)
@@ -212,15 +256,15 @@ def parse_arguments(words=None):
     parser.add_argument("--packed", required=True, help="what training.data wrote")
     parser.add_argument("--run", required=True, help="folder of the checkpoint")
     parser.add_argument("--channels", type=int, default=64)
-    parser.add_argument("--convolutions", type=int, default=6)
+    parser.add_argument("--convolutions", type=int, default=7)
     parser.add_argument("--epochs", type=float, default=60)
-    parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--rate", type=float, default=2e-3, help="highest learning rate")
-    parser.add_argument("--decay", type=float, default=0.4, help="share of the steps it falls over")
+    parser.add_argument("--batch", type=int, default=256)
+    parser.add_argument("--rate", type=float, default=3e-3, help="highest learning rate")
+    parser.add_argument("--start", help="a .bnet file to begin with")
     parser.add_argument("--linear-decay", type=float, default=0.05, help="of the last linear map")
-    parser.add_argument("--averaging", type=float, default=1e-3, help="rate of the weight average")
+    parser.add_argument("--averaging", type=float, default=5e-4, help="rate of the weight average")
     parser.add_argument("--identity", type=float, default=0.05, help="weight of the identity loss")
-    parser.add_argument("--report-every", type=int, default=2, help="epochs between reports")
+    parser.add_argument("--report-every", type=int, default=1, help="epochs between reports")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--bfloat16", action="store_true")
     return parser.parse_args(words)
