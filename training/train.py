@@ -1,7 +1,8 @@
 """The training run: distillation and identities together, on a CPU.
 
 `python3 -m training.train --packed DIR --run DIR [options]` goes on from DIR/checkpoint.pt where there
-is one. While a file PAUSE stands beside DIR it sleeps. Progress goes to DIR/progress.jsonl, one object a line.
+is one. While a file PAUSE stands beside DIR it sleeps; told to end (SIGTERM), it saves first. Progress
+goes to DIR/progress.jsonl, one object a line, and the averaged weights at each report to DIR/averages.
 The learning rate rises over the first steps and falls to zero along a cosine; any checkpoint can be
 exported, since its averaged weights are good at all times. A new run begins with random weights, or
 with those of a .bnet file (`--start`). Crops of nobody known teach the teacher's direction only.
@@ -14,6 +15,7 @@ import json
 import math
 import os
 import pathlib
+import signal
 import time
 
 import numpy as np
@@ -92,7 +94,7 @@ def embed(network, crops, batch=256):
                       for start in range(0, len(crops), batch)]).numpy()
 
 
-def balanced_pairs(labels, genuine_each=4):
+def balanced_pairs(labels, genuine_each=10):
     """Rows of as many pairs of one person as of two: of each person at most so many, and the same
     ones at every call. Returns (first, second, same) in an order fit for folds."""
     generator = np.random.default_rng(1)
@@ -112,21 +114,26 @@ def balanced_pairs(labels, genuine_each=4):
     return first, second, order < len(genuine)
 
 
-def held_out_report(network, faces, rows):
-    """Agreement with the teacher, and verification of pairs of held-out crops."""
-    embeddings = embed(network, faces.crops[rows])
-    lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
-    unit = embeddings / lengths
-    first, second, same = balanced_pairs(faces.labels[rows])
+def pair_measures(embeddings, labels):
+    """Verification of balanced pairs of people whom training never saw."""
+    unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
+    first, second, same = balanced_pairs(labels)
     scores = np.sum(unit[first] * unit[second], axis=1)
-    measures = {
-        "teacher_cosine": np.mean(np.sum(unit * faces.teacher[rows].astype(np.float32), axis=1)),
+    return {
         "accuracy": np.mean((scores >= lfw.best_threshold(scores, same)) == same),
         "eer": lfw.equal_error_rate(scores, same),
         "tar_at_far_1e-2": lfw.true_accept_rate(scores, same, 1e-2),
-        "length_deviation": lengths.std() / lengths.mean(),
     }
-    return {name: round(float(value), 4) for name, value in measures.items()}
+
+
+def held_out_report(network, faces, rows):
+    """Agreement with the teacher, and verification of pairs of held-out crops."""
+    embeddings = embed(network, faces.crops[rows])
+    lengths = np.linalg.norm(embeddings, axis=1)
+    agreement = np.sum(embeddings * faces.teacher[rows].astype(np.float32), axis=1) / lengths
+    report = {"teacher_cosine": agreement.mean(), **pair_measures(embeddings, faces.labels[rows]),
+              "length_deviation": lengths.std() / lengths.mean()}
+    return {name: round(float(value), 4) for name, value in report.items()}
 
 
 class Run:
@@ -149,19 +156,20 @@ class Run:
         self.identity_loss = losses.IdentityLoss(losses.identity_centres(
             self.teacher[known], self.classes[known], int(self.classes.max()) + 1))
         self.optimizer = torch.optim.AdamW(self._parameter_groups())
-        self.steps = int(arguments.epochs * len(self.split.train) / arguments.batch)
+        self.steps = int(arguments.epochs * self.steps_an_epoch)
         self.step = 0
-        if self._checkpoint.exists():
+        self.core_seconds = 0.0
+        if self.checkpoint.exists():
             self._load()
 
     def make_network(self):
         shape = models.Shape(self.arguments.channels, self.arguments.convolutions)
-        if self.arguments.start and not self._checkpoint.exists():
-            return unfold.read_network(self.arguments.start, self.faces.crops, self.split.train, shape)
+        if self.arguments.start and not self.checkpoint.exists():
+            return unfold.read_start(self.arguments.start, self.faces.crops, self.split.train, shape)
         return models.PatchNetwork(shape)
 
     @property
-    def _checkpoint(self):
+    def checkpoint(self):
         return self.directory / "checkpoint.pt"
 
     def _parameter_groups(self):
@@ -177,15 +185,16 @@ class Run:
         ]
 
     def _load(self):
-        state = torch.load(self._checkpoint)
+        state = torch.load(self.checkpoint)
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self.identity_loss.load_state_dict(state["identity_loss"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step = state["step"]
+        self.core_seconds = state.get("core_seconds", 0.0)
 
     def save(self):
-        partial = self._checkpoint.with_suffix(".partial")
+        partial = self.checkpoint.with_suffix(".partial")
         torch.save({
             "shape": dataclasses.asdict(self.network.shape),
             "network": self.network.state_dict(),
@@ -193,12 +202,14 @@ class Run:
             "identity_loss": self.identity_loss.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
+            "core_seconds": self.core_seconds,
         }, partial)
-        os.replace(partial, self._checkpoint)
+        os.replace(partial, self.checkpoint)
 
     def take_step(self):
         """One batch; returns its losses."""
         arguments = self.arguments
+        started = time.process_time()
         rate = learning_rate(self.step, self.steps, arguments.rate)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["rate"]
@@ -220,6 +231,7 @@ class Run:
         self.optimizer.step()
         follow(self.average, self.network, max(arguments.averaging, 1 / (self.step + 1)))
         self.step += 1
+        self.core_seconds += time.process_time() - started
         return torch.stack((distillation, identity, excess, length)).detach()
 
     def wait_while_paused(self):
@@ -230,10 +242,27 @@ class Run:
         with open(self.directory / "progress.jsonl", "a") as progress:
             progress.write(json.dumps({"step": self.step, **fields}) + "\n")
 
-    def go(self):
-        steps_an_epoch = len(self.split.train) // self.arguments.batch
+    @property
+    def steps_an_epoch(self):
+        return len(self.split.train) // self.arguments.batch
+
+    def report(self):
+        """Notes and returns how the averaged weights do on held-out people, and keeps these weights."""
+        report = {"epoch": round(self.step / self.steps_an_epoch, 1), "core_seconds": round(self.core_seconds),
+                  "held_out": held_out_report(self.average, self.faces, self.split.held_out)}
+        self.note(**report)
+        averages = self.directory / "averages"
+        averages.mkdir(exist_ok=True)
+        torch.save({"shape": dataclasses.asdict(self.average.shape), "average": self.average.state_dict(),
+                    "step": self.step, "core_seconds": self.core_seconds}, averages / f"{self.step:07d}.pt")
+        return report
+
+    def go(self, on_report=lambda report: None):
+        """Trains to the end, or until SIGTERM; returns whether the end was reached."""
+        told_to_end = []
+        signal.signal(signal.SIGTERM, lambda *_: told_to_end.append(True))
         mean, saved, since = torch.zeros(4), time.time(), time.time()
-        while self.step < self.steps:
+        while self.step < self.steps and not told_to_end:
             self.wait_while_paused()
             mean.lerp_(self.take_step(), 0.01 if mean.any() else 1.0)
             if self.step % 100 == 0:
@@ -243,12 +272,12 @@ class Run:
             if time.time() - saved > 180:
                 self.save()
                 saved = time.time()
-            if self.step % (self.arguments.report_every * steps_an_epoch) == 0:
-                report = held_out_report(self.average, self.faces, self.split.held_out)
-                self.note(epoch=round(self.step / steps_an_epoch, 1), held_out=report)
+            if self.step % (self.arguments.report_every * self.steps_an_epoch) == 0 or self.step == self.steps:
+                self.save()
+                on_report(self.report())
                 since = time.time()
         self.save()
-        self.note(held_out=held_out_report(self.average, self.faces, self.split.held_out))
+        return self.step == self.steps
 
 
 def parse_arguments(words=None):
@@ -260,7 +289,7 @@ def parse_arguments(words=None):
     parser.add_argument("--epochs", type=float, default=60)
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--rate", type=float, default=3e-3, help="highest learning rate")
-    parser.add_argument("--start", help="a .bnet file to begin with")
+    parser.add_argument("--start", help="a .bnet file or a checkpoint to begin with")
     parser.add_argument("--linear-decay", type=float, default=0.05, help="of the last linear map")
     parser.add_argument("--averaging", type=float, default=5e-4, help="rate of the weight average")
     parser.add_argument("--identity", type=float, default=0.05, help="weight of the identity loss")

@@ -18,10 +18,15 @@ from . import augment, bnet, models
 SETTLED_ON = 1024
 
 
-def read_network(path, crops, rows, shape):
-    """A PatchNetwork of that shape with the function of the file, settled on some of the rows."""
-    chosen = np.random.default_rng(2).permutation(rows)[:SETTLED_ON]
-    network = unfold(bnet.decode(pathlib.Path(path).read_bytes()), augment.centre(crops[np.sort(chosen)]))
+def read_start(path, crops, rows, shape):
+    """A PatchNetwork of that shape with the function of a checkpoint's averaged weights, or of a
+    .bnet file, for which some of the rows settle the normalisations."""
+    if str(path).endswith(".bnet"):
+        chosen = np.random.default_rng(2).permutation(rows)[:SETTLED_ON]
+        folded = bnet.decode(pathlib.Path(path).read_bytes())
+        network = unfold(folded, augment.centre(crops[np.sort(chosen)]))
+    else:
+        network = models.read_average(path)
     return grow(network, shape)
 
 
