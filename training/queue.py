@@ -1,10 +1,10 @@
 """The queue of training runs: one command goes on with the best recipe where the last call stopped.
 
-`python3 -m training.queue --faces DIR --work DIR [--network FILE.bnet]` packs the crops when none are
-packed yet, then runs the recipes below in their order, each from its checkpoint, each beginning with
-the weights that the one before ended with. It prints a line an epoch. Every few epochs, and at a
-recipe's end, the averaged weights are exported, and replace the network file if its pairs of
-held-out people are told apart better. LFW is aligned only to leave out people who resemble somebody
+`python3 -m training.queue --faces DIR --work DIR [--models DIR]` packs the crops when none are packed
+yet, then runs the recipes below in their order, each from its checkpoint, each beginning with the
+weights that the one before ended with, the first with models/patchnet.bnet. It prints a line an
+epoch. Every few epochs, and at a recipe's end, the averaged weights are exported, and replace the
+recipe's network file if they tell pairs of held-out people apart better. LFW is aligned only to leave out people who resemble somebody
 there; it decides nothing. A file PAUSE in DIR/runs makes training sleep; SIGTERM saves and ends it.
 """
 
@@ -22,9 +22,11 @@ from .calibration import embed
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """A run: so many passes along one cosine. The next one may have more convolutions."""
+    """A run: so many passes along one cosine. The next one may have more convolutions, and then writes
+    a network of another name, since it costs more under encryption."""
 
     name: str
+    network: str
     epochs: float
     convolutions: int
     rate: float = 3e-3
@@ -32,10 +34,10 @@ class Recipe:
 
 # Cosines of growing length: each ends with weights worth exporting, and none waits for hours.
 RECIPES = [
-    Recipe("64x7-1", 18, 7),
-    Recipe("64x7-2", 42, 7),
-    Recipe("64x9-1", 60, 9),
-    Recipe("64x11-1", 120, 11),
+    Recipe("64x7-1", "patchnet", 18, 7),
+    Recipe("64x7-2", "patchnet", 42, 7),
+    Recipe("64x9-1", "patchnet-64x9", 60, 9),
+    Recipe("64x11-1", "patchnet-64x11", 120, 11),
 ]
 EXPORT_EVERY_EPOCHS = 6
 
@@ -61,9 +63,9 @@ class BestNetwork:
         embeddings = embed(bnet.decode(content), self._faces.crops[rows])
         return float(train.pair_measures(embeddings, self._faces.labels[rows])["eer"])
 
-    def offer(self, checkpoint, name):
+    def offer(self, checkpoint):
         """Replaces the file if the checkpoint's weights are better; returns their error, as exported."""
-        content = export.export(checkpoint, self._faces, self._split, name)
+        content = export.export(checkpoint, self._faces, self._split, self.path.stem)
         error = self._measure(content)
         if error < self.error:
             partial = self.path.with_suffix(".partial")
@@ -91,7 +93,7 @@ def run_recipe(recipe, start, work, best, own):
                 f"EER {held_out['eer']:.4f}")
         if run.step - exported_at >= EXPORT_EVERY_EPOCHS * run.steps_an_epoch or run.step == run.steps:
             exported_at, before = run.step, best.error
-            error = best.offer(run.checkpoint, best.path.stem)
+            error = best.offer(run.checkpoint)
             line += f"; exported EER {error:.4f}, {'better' if error < before else 'no better'} than {before:.4f}"
         print(line, flush=True)
 
@@ -102,7 +104,7 @@ def main():
     parser = argparse.ArgumentParser(description="Go on with the queue of training runs.")
     parser.add_argument("--faces", required=True)
     parser.add_argument("--work", required=True, help="folder of the packed crops and of the runs")
-    parser.add_argument("--network", default="models/patchnet.bnet", help="the file to improve")
+    parser.add_argument("--models", default="models", help="folder of the network files to improve")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--float32", dest="bfloat16", action="store_false",
                         default="avx512_bf16" in pathlib.Path("/proc/cpuinfo").read_text())
@@ -111,10 +113,11 @@ def main():
     work = pathlib.Path(own.work)
     prepare(own.faces, work)
     faces = data.Faces(work / "packed")
-    best = BestNetwork(pathlib.Path(own.network), faces, train.split_of(work / "packed", faces))
-    print(f"{best.path}: held-out EER {best.error:.4f}", flush=True)
-    start = best.path
+    split, models = train.split_of(work / "packed", faces), pathlib.Path(own.models)
+    start = models / "patchnet.bnet"
     for recipe in RECIPES:
+        best = BestNetwork(models / f"{recipe.network}.bnet", faces, split)
+        print(f"{recipe.name}: {best.path} has a held-out EER of {best.error:.4f}", flush=True)
         if not run_recipe(recipe, start, work, best, own):
             sys.exit("ended before the queue did; the same command goes on")
         start = work / "runs" / recipe.name / "checkpoint.pt"

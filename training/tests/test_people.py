@@ -14,7 +14,7 @@ class Lists(unittest.TestCase):
 
     def test_public_test_sets_are_refused(self):
         people.refuse_test_sets(["celeba_00001", "vgg2_n000002"])
-        for identity in ("lfw_Some_One", "agedb_Some_One", "cfp_001", "ijbc_12"):
+        for identity in ("lfw_Some_One", "agedb_Some_One", "unheard_of", "vgg2_n000009", "vgg2_n000129"):
             with self.assertRaises(ValueError):
                 people.refuse_test_sets([identity])
 

@@ -8,7 +8,7 @@ from unittest import mock
 from training import bnet, data, queue, train
 from .test_train import write_packed
 
-HELD_OUT = [f"person_{i}" for i in range(5, 40, 10)]
+HELD_OUT = [f"celeba_{i}" for i in range(5, 40, 10)]
 SMALL = ["--channels", "4", "--batch", "19"]
 
 
@@ -31,7 +31,7 @@ class Queue(unittest.TestCase):
             self.addCleanup(patch.stop)
         self.faces = data.Faces(self.work / "packed")
         self.split = train.split_of(self.work / "packed", self.faces)
-        self.network = self.work / "best.bnet"
+        self.network = self.work / "small.bnet"
 
     def best(self):
         return queue.BestNetwork(self.network, self.faces, self.split)
@@ -44,22 +44,22 @@ class Queue(unittest.TestCase):
 
     def test_recipes_follow_each_other_and_the_end_is_exported(self):
         best = self.best()
-        finished, lines = self.run_recipe(queue.Recipe("first", 3, 2), self.work / "none.pt", best)
+        finished, lines = self.run_recipe(queue.Recipe("first", "small", 3, 2), self.work / "none.pt", best)
         self.assertTrue(finished)
         self.assertEqual(len(lines), 3)
         self.assertIn("better than 1.0000", lines[-1])
         self.assertEqual(len(bnet.decode(self.network.read_bytes()).layers), 2 * 2 + 1)
         self.assertAlmostEqual(self.best().error, best.error)
         start = self.work / "runs" / "first" / "checkpoint.pt"
-        self.assertTrue(self.run_recipe(queue.Recipe("second", 1, 3), start, best)[0])
-        self.assertEqual(self.run_recipe(queue.Recipe("second", 1, 3), start, best), (True, []))
+        self.assertTrue(self.run_recipe(queue.Recipe("second", "small", 1, 3), start, best)[0])
+        self.assertEqual(self.run_recipe(queue.Recipe("second", "small", 1, 3), start, best), (True, []))
 
     def test_worse_weights_replace_nothing(self):
-        self.run_recipe(queue.Recipe("first", 1, 2), self.work / "none.pt", self.best())
+        self.run_recipe(queue.Recipe("first", "small", 1, 2), self.work / "none.pt", self.best())
         kept = self.network.read_bytes()
         best = self.best()
         best.error = 0.0
-        best.offer(self.work / "runs" / "first" / "checkpoint.pt", "best")
+        best.offer(self.work / "runs" / "first" / "checkpoint.pt")
         self.assertEqual(self.network.read_bytes(), kept)
 
 

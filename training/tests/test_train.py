@@ -24,13 +24,13 @@ def write_packed(directory, identities=40, crops_each=3):
     directions = generator.normal(size=(identities, 128))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     np.save(directory / "teacher.npy", directions[labels].astype(np.float16))
-    (directory / "identities.txt").write_text("".join(f"person_{i}\n" for i in range(identities)))
+    (directory / "identities.txt").write_text("".join(f"celeba_{i}\n" for i in range(identities)))
 
 
 class Training(unittest.TestCase):
     def setUp(self):
         held_out = mock.patch.object(train, "split_by_identity", functools.partial(
-            train.split_by_identity, held_out=[f"person_{i}" for i in range(5, 40, 10)], untouched=[]))
+            train.split_by_identity, held_out=[f"celeba_{i}" for i in range(5, 40, 10)], untouched=[]))
         held_out.start()
         self.addCleanup(held_out.stop)
         folder = tempfile.TemporaryDirectory()
@@ -65,7 +65,7 @@ class Training(unittest.TestCase):
         held_out = set(run.faces.labels[run.split.held_out])
         self.assertTrue(trained and held_out)
         self.assertFalse(trained & held_out)
-        excluded = train.split_by_identity(run.faces, ["person_3"])
+        excluded = train.split_by_identity(run.faces, ["celeba_3"])
         self.assertNotIn(3, run.faces.labels[excluded.train])
 
     def test_nobody_known_teaches_the_direction_only(self):
@@ -88,7 +88,7 @@ class Training(unittest.TestCase):
 
     def test_benchmark_people_are_in_neither_part(self):
         faces = train.Run(self.arguments(epochs=1)).faces
-        split = train.split_by_identity(faces, [], held_out={"person_1"}, untouched={"person_2"})
+        split = train.split_by_identity(faces, [], held_out={"celeba_1"}, untouched={"celeba_2"})
         labels = faces.labels[np.concatenate((split.train, split.held_out))]
         self.assertIn(1, labels)
         self.assertNotIn(2, labels)
