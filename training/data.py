@@ -32,6 +32,8 @@ MARGIN = (PACKED_SIDE - INPUT_SIDE) // 2
 TEACHER_FILE = "models/mobilefacenet_foamliu.onnx"
 TEACHER_DIMENSION = 128
 NOBODY = -1
+# Crops that resemble a face of LFW more than this to the teacher are left out.
+LOOK_ALIKE_COSINE = 0.5
 _TEACHER_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 _TEACHER_DEVIATION = np.array([0.229, 0.224, 0.225], np.float32)
 
@@ -82,6 +84,8 @@ def read_manifest(faces_directory):
     for manifest in further:
         with open(manifest, newline="") as file:
             for row in csv.DictReader(file):
+                if float(row["nearest_lfw_cosine"]) > LOOK_ALIKE_COSINE:
+                    continue
                 source, name = row["path"].split("/")
                 identity = people[name[:6]] if source == "celeba" else ""
                 rows.append({"path": row["path"], "identity": identity})

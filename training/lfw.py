@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from .alignment import FaceNotFound, YuNetAligner
-from .data import CROP_SIDE, NOBODY, Faces, Teacher
+from .data import CROP_SIDE, LOOK_ALIKE_COSINE, NOBODY, Faces, Teacher
 
 PAIRS_PER_FOLD = 600
 
@@ -105,7 +105,7 @@ class AlignedPairs:
         return report(self.scores(embeddings), self.same)
 
 
-def look_alikes(faces, embeddings, limit=0.5):
+def look_alikes(faces, embeddings, limit=LOOK_ALIKE_COSINE):
     """Training identities whose mean embedding lies within cosine `limit` of one of embeddings."""
     centres = np.zeros((len(faces.identities), embeddings.shape[1]), np.float32)
     known = faces.labels != NOBODY
