@@ -34,8 +34,8 @@ class Recipe:
 
 # Cosines of growing length: each ends with weights worth exporting, and none waits for hours.
 RECIPES = [
-    Recipe("64x7-1", "patchnet", 12, 7),
-    Recipe("64x7-2", "patchnet", 48, 7),
+    Recipe("64x7-1", "patchnet", 8, 7),
+    Recipe("64x7-2", "patchnet", 52, 7),
     Recipe("64x9-1", "patchnet-64x9", 60, 9),
     Recipe("64x11-1", "patchnet-64x11", 120, 11),
 ]
