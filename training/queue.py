@@ -34,8 +34,8 @@ class Recipe:
 
 # Cosines of growing length: each ends with weights worth exporting, and none waits for hours.
 RECIPES = [
-    Recipe("64x7-1", "patchnet", 8, 7),
-    Recipe("64x7-2", "patchnet", 52, 7),
+    Recipe("64x7-1", "patchnet", 6, 7),
+    Recipe("64x7-2", "patchnet", 54, 7),
     Recipe("64x9-1", "patchnet-64x9", 60, 9),
     Recipe("64x11-1", "patchnet-64x11", 120, 11),
 ]
@@ -83,6 +83,8 @@ def run_recipe(recipe, start, work, best, own):
          "--rate", str(recipe.rate), "--threads", str(own.threads)]
         + (["--start", str(start)] if start.exists() else []) + (["--bfloat16"] if own.bfloat16 else []))
     run = train.Run(arguments)
+    # A short run's average must not reach back to its high rates.
+    arguments.averaging = max(arguments.averaging, 5 / run.steps)
     exported_at = run.step
 
     def on_report(report):
