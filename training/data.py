@@ -1,11 +1,13 @@
 """Aligned face crops as arrays, with the teacher's embedding of each.
 
-`python3 -m training.data --faces DIR --out DIR [--processes N]` reads DIR/train/manifest.csv and the
-tar shards beside it (112x112 RGB crops, one folder per identity) and writes
+`python3 -m training.data --faces DIR --out DIR [--processes N]` reads the archives of 112x112 RGB
+crops in DIR/train: faces-*.tar with manifest.csv, which names an identity for each, and every other
+NAME.tar with NAME.tar.csv. Of those only CelebA's crops have one, by image number
+(identity_CelebA.txt.gz). It writes
 
   crops.npy       uint8  [count, 72, 72, 3]  RGB, the crop shrunk by area averaging
   teacher.npy     float16 [count, 128]       the teacher's embedding, of length 1
-  labels.npy      int32  [count]             index into identities.txt
+  labels.npy      int32  [count]             index into identities.txt, or -1 for nobody known
   identities.txt  one identity a line
 
 A network sees the central 64x64 pixels of the 72x72; the margin feeds shifts, turns and scalings.
@@ -13,6 +15,7 @@ A network sees the central 64x64 pixels of the 72x72; the margin feeds shifts, t
 
 import argparse
 import csv
+import gzip
 import multiprocessing
 import pathlib
 import tarfile
@@ -20,12 +23,17 @@ import tarfile
 import cv2
 import numpy as np
 
+from . import people
+
 CROP_SIDE = 112
 PACKED_SIDE = 72
 INPUT_SIDE = 64
 MARGIN = (PACKED_SIDE - INPUT_SIDE) // 2
 TEACHER_FILE = "models/mobilefacenet_foamliu.onnx"
 TEACHER_DIMENSION = 128
+NOBODY = -1
+# Crops that resemble a face of LFW more than this to the teacher are left out.
+LOOK_ALIKE_COSINE = 0.5
 _TEACHER_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 _TEACHER_DEVIATION = np.array([0.229, 0.224, 0.225], np.float32)
 
@@ -59,17 +67,36 @@ class Teacher:
         return embedding / np.linalg.norm(embedding)
 
 
+def celeba_people(train_directory):
+    """{image number: identity}, both as six and five digits with leading zeros."""
+    with gzip.open(train_directory / "identity_CelebA.txt.gz", "rt") as file:
+        next(file)
+        return {image[:6]: f"celeba_{int(person):05d}" for image, person in map(str.split, file)}
+
+
 def read_manifest(faces_directory):
-    """Rows of the manifest: dictionaries with path, identity, origin, shard."""
-    with open(pathlib.Path(faces_directory) / "train" / "manifest.csv", newline="") as file:
-        return list(csv.DictReader(file))
+    """Rows of all manifests: dictionaries with path and identity, which is empty for nobody known."""
+    directory = pathlib.Path(faces_directory) / "train"
+    with open(directory / "manifest.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    further = sorted(directory.glob("*.tar.csv"))
+    people = celeba_people(directory) if further else {}
+    for manifest in further:
+        with open(manifest, newline="") as file:
+            for row in csv.DictReader(file):
+                if float(row["nearest_lfw_cosine"]) > LOOK_ALIKE_COSINE:
+                    continue
+                source, name = row["path"].split("/")
+                identity = people[name[:6]] if source == "celeba" else ""
+                rows.append({"path": row["path"], "identity": identity})
+    return rows
 
 
 def read_crops(faces_directory, rows):
-    """Yields (row index, encoded image) of each manifest row, shard by shard."""
+    """Yields (row index, encoded image) of each manifest row, archive by archive."""
     index_of_path = {row["path"]: index for index, row in enumerate(rows)}
-    for shard in sorted((pathlib.Path(faces_directory) / "train").glob("faces-*.tar")):
-        with tarfile.open(shard) as archive:
+    for path in sorted((pathlib.Path(faces_directory) / "train").glob("*.tar")):
+        with tarfile.open(path) as archive:
             for member in archive:
                 if member.name in index_of_path:
                     yield index_of_path[member.name], archive.extractfile(member).read()
@@ -101,8 +128,9 @@ def pack(faces_directory, out_directory, processes):
     out = pathlib.Path(out_directory)
     out.mkdir(parents=True, exist_ok=True)
     rows = read_manifest(faces_directory)
-    identities = sorted({row["identity"] for row in rows})
-    number = {identity: index for index, identity in enumerate(identities)}
+    identities = sorted({row["identity"] for row in rows} - {""})
+    people.refuse_test_sets(identities)
+    number = {"": NOBODY, **{identity: index for index, identity in enumerate(identities)}}
     shape = (len(rows), PACKED_SIDE, PACKED_SIDE, 3)
     crops = np.lib.format.open_memmap(out / "crops.npy", "w+", np.uint8, shape)
     embeddings = np.zeros((len(rows), TEACHER_DIMENSION), np.float16)

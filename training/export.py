@@ -21,13 +21,6 @@ from .train import split_of
 BOUND_MARGIN = 1.5
 
 
-def load_average(checkpoint_path):
-    checkpoint = torch.load(checkpoint_path, map_location="cpu")
-    network = models.PatchNetwork(models.Shape(**checkpoint["shape"]))
-    network.load_state_dict(checkpoint["average"])
-    return network
-
-
 @torch.no_grad()
 def settle_norms(network, crops, batch=256):
     """Replaces the running statistics, which lag and saw varied images, by those of the crops."""
@@ -122,7 +115,7 @@ def export(checkpoint_path, faces, split, name, crops=8192, weight_encoding=2):
     """The .bnet bytes of a checkpoint, settled on that many training crops."""
     rows = np.random.default_rng(1).permutation(split.train)[:crops]
     settled_on = faces.crops[np.sort(rows)]
-    network = load_average(checkpoint_path)
+    network = models.read_average(checkpoint_path)
     settle_norms(network, settled_on)
     folded = to_arrays(fold(network, name))
     set_units(folded, largest_values(folded, settled_on))

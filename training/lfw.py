@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from .alignment import FaceNotFound, YuNetAligner
-from .data import CROP_SIDE, Faces, Teacher
+from .data import CROP_SIDE, LOOK_ALIKE_COSINE, NOBODY, Faces, Teacher
 
 PAIRS_PER_FOLD = 600
 
@@ -105,13 +105,34 @@ class AlignedPairs:
         return report(self.scores(embeddings), self.same)
 
 
-def look_alikes(faces, embeddings, limit=0.5):
+def look_alikes(faces, embeddings, limit=LOOK_ALIKE_COSINE):
     """Training identities whose mean embedding lies within cosine `limit` of one of embeddings."""
     centres = np.zeros((len(faces.identities), embeddings.shape[1]), np.float32)
-    np.add.at(centres, faces.labels, faces.teacher.astype(np.float32))
+    known = faces.labels != NOBODY
+    np.add.at(centres, faces.labels[known], faces.teacher[known].astype(np.float32))
     centres /= np.linalg.norm(centres, axis=1, keepdims=True)
     nearest = (centres @ embeddings.T).max(axis=1)
     return [name for name, cosine in zip(faces.identities, nearest) if cosine > limit]
+
+
+def prepare(faces_directory, out, packed=None):
+    """Aligns and embeds the images of the pairs; with packed arrays, writes down their look-alikes."""
+    pairs = read_pairs(faces_directory)
+    names = sorted({name for pair in pairs for name in pair[:2]})
+    number = {name: index for index, name in enumerate(names)}
+    crops, found = align_images(faces_directory, names)
+    teacher = Teacher(faces_directory)
+    np.savez(out, crops=crops, found=found, names=names,
+             teacher=np.stack([teacher.embed(crop) for crop in crops]),
+             first=[number[first] for first, _, _ in pairs],
+             second=[number[second] for _, second, _ in pairs],
+             same=[same for _, _, same in pairs])
+    aligned = AlignedPairs(out)
+    print(f"{found.sum()} of {len(names)} faces found; teacher: {aligned.report(aligned.teacher)}")
+    if packed:
+        names = look_alikes(Faces(packed), aligned.teacher)
+        (pathlib.Path(packed) / "excluded.txt").write_text("\n".join(names) + "\n")
+        print(f"{len(names)} training identities resemble one of them")
 
 
 def main():
@@ -120,22 +141,7 @@ def main():
     parser.add_argument("--out", required=True)
     parser.add_argument("--packed")
     arguments = parser.parse_args()
-    pairs = read_pairs(arguments.faces)
-    names = sorted({name for pair in pairs for name in pair[:2]})
-    number = {name: index for index, name in enumerate(names)}
-    crops, found = align_images(arguments.faces, names)
-    teacher = Teacher(arguments.faces)
-    np.savez(arguments.out, crops=crops, found=found, names=names,
-             teacher=np.stack([teacher.embed(crop) for crop in crops]),
-             first=[number[first] for first, _, _ in pairs],
-             second=[number[second] for _, second, _ in pairs],
-             same=[same for _, _, same in pairs])
-    aligned = AlignedPairs(arguments.out)
-    print(f"{found.sum()} of {len(names)} faces found; teacher: {aligned.report(aligned.teacher)}")
-    if arguments.packed:
-        names = look_alikes(Faces(arguments.packed), aligned.teacher)
-        (pathlib.Path(arguments.packed) / "excluded.txt").write_text("\n".join(names) + "\n")
-        print(f"{len(names)} training identities resemble one of them")
+    prepare(arguments.faces, arguments.out, arguments.packed)
 
 
 if __name__ == "__main__":

@@ -33,8 +33,8 @@ class IdentityLoss(nn.Module):
             functional.normalize(embeddings), functional.normalize(self.centres))
         true = cosines.gather(1, labels[:, None]).clamp(-0.999, 0.999)
         widened = torch.cos(torch.acos(true) + self.margin)
-        return functional.cross_entropy(
-            self.scale * cosines.scatter(1, labels[:, None], widened), labels)
+        logits = self.scale * cosines.scatter(1, labels[:, None], widened)
+        return functional.cross_entropy(logits, labels, reduction="sum") / max(1, len(labels))
 
 
 def identity_centres(teacher, labels, identities):

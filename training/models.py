@@ -191,3 +191,11 @@ class PatchNetwork(nn.Module):
     def range_penalty(self):
         """How far the last training batch's squares were driven out of their range."""
         return sum(square.excess for square in self.squares)
+
+
+def read_average(checkpoint_path):
+    """The network with a checkpoint's averaged weights."""
+    checkpoint = torch.load(checkpoint_path, map_location="cpu")
+    network = PatchNetwork(Shape(**checkpoint["shape"]))
+    network.load_state_dict(checkpoint["average"])
+    return network

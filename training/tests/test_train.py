@@ -1,8 +1,10 @@
+import functools
 import json
 import math
 import pathlib
 import tempfile
 import unittest
+from unittest import mock
 
 import numpy as np
 import torch
@@ -22,11 +24,15 @@ def write_packed(directory, identities=40, crops_each=3):
     directions = generator.normal(size=(identities, 128))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     np.save(directory / "teacher.npy", directions[labels].astype(np.float16))
-    (directory / "identities.txt").write_text("".join(f"person_{i}\n" for i in range(identities)))
+    (directory / "identities.txt").write_text("".join(f"celeba_{i}\n" for i in range(identities)))
 
 
 class Training(unittest.TestCase):
     def setUp(self):
+        held_out = mock.patch.object(train, "split_by_identity", functools.partial(
+            train.split_by_identity, held_out=[f"celeba_{i}" for i in range(5, 40, 10)], untouched=[]))
+        held_out.start()
+        self.addCleanup(held_out.stop)
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.folder = pathlib.Path(folder.name)
@@ -59,15 +65,59 @@ class Training(unittest.TestCase):
         held_out = set(run.faces.labels[run.split.held_out])
         self.assertTrue(trained and held_out)
         self.assertFalse(trained & held_out)
-        excluded = train.split_by_identity(run.faces, ["person_3"])
+        excluded = train.split_by_identity(run.faces, ["celeba_3"])
         self.assertNotIn(3, run.faces.labels[excluded.train])
 
-    def test_learning_rate_rises_stays_and_falls(self):
-        rates = [train.learning_rate(step, 10000, 1.0, 0.4) for step in (0, 5000, 8000, 9999)]
+    def test_nobody_known_teaches_the_direction_only(self):
+        labels = np.load(self.folder / "labels.npy")
+        labels[:7] = -1
+        np.save(self.folder / "labels.npy", labels)
+        run = train.Run(self.arguments(epochs=1))
+        self.assertTrue(set(range(7)) <= set(run.split.train))
+        self.assertFalse(set(range(7)) & set(run.split.held_out))
+        self.assertTrue((run.classes[:7] == -1).all())
+        run.weights = np.isin(run.split.train, range(7)) / 7
+        losses_of_step = run.take_step()
+        self.assertEqual(losses_of_step[1], 0)
+        self.assertTrue(torch.isfinite(losses_of_step).all())
+
+    def test_only_trained_identities_have_a_class(self):
+        run = train.Run(self.arguments(epochs=1))
+        self.assertEqual(len(run.identity_loss.centres), 36)
+        self.assertTrue((run.classes[run.split.held_out] == -1).all())
+
+    def test_benchmark_people_are_in_neither_part(self):
+        faces = train.Run(self.arguments(epochs=1)).faces
+        split = train.split_by_identity(faces, [], held_out={"celeba_1"}, untouched={"celeba_2"})
+        labels = faces.labels[np.concatenate((split.train, split.held_out))]
+        self.assertIn(1, labels)
+        self.assertNotIn(2, labels)
+
+    def test_a_run_begins_with_the_function_of_a_checkpoint(self):
+        first = train.Run(self.arguments(epochs=2))
+        first.go()
+        arguments = self.arguments(epochs=2)
+        arguments.run, arguments.convolutions = str(self.folder / "second"), 4
+        arguments.start = str(first.checkpoint)
+        second = train.Run(arguments)
+        crops = first.faces.crops[:8]
+        np.testing.assert_allclose(train.embed(second.network, crops), train.embed(first.average, crops),
+                                   atol=1e-5)
+
+    def test_the_rate_rises_and_falls_along_a_cosine(self):
+        rates = [train.learning_rate(step, 10000, 1.0) for step in (0, 300, 5000, 9999)]
         self.assertLess(rates[0], 0.01)
-        self.assertEqual(rates[1], 1.0)
+        self.assertGreater(rates[1], 0.99)
         self.assertAlmostEqual(rates[2], 0.5)
         self.assertLess(rates[3], 0.001)
+
+    def test_pairs_are_balanced_and_repeat(self):
+        labels = np.repeat(np.arange(5), 3)
+        first, second, same = train.balanced_pairs(labels)
+        self.assertEqual(same.sum(), 15)
+        self.assertEqual(len(same), 30)
+        np.testing.assert_array_equal(labels[first] == labels[second], same)
+        np.testing.assert_array_equal(first, train.balanced_pairs(labels)[0])
 
 
 class Shrinking(unittest.TestCase):
