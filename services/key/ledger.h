@@ -30,7 +30,7 @@ struct Policy {
   double near_margin = 0.08;
   double proof_score = 0.75;
   uint32_t near_per_person = 24;
-  uint32_t unproven_per_person = 400;
+  uint32_t unproven_per_person = 200;
   // Near misses in 1:N name nobody: of one edge on one gallery, a leaky count.
   uint32_t near_misses_per_day = 50;
   double near_misses_per_day_and_reference = 0.1;  // more for each reference

@@ -339,10 +339,20 @@ TEST_F(LedgerTest, NearAnswersLockAPersonForAllEdgesForGood) {
   EXPECT_TRUE(ask(applicant())) << "a search names nobody before it is answered";
 }
 
-TEST_F(LedgerTest, RejectedVerificationsLockAPerson) {
-  open(R"({"rejected_verifications_per_person": 7})");
-  for (int i = 0; i < 20; ++i) EXPECT_TRUE(ask(verification(1), LogOutcome::accepted));
-  EXPECT_EQ(answers([&] { return ask(verification(1)); }), 7);
+TEST_F(LedgerTest, AnswersWithoutTheFaceLockAPerson) {
+  open(R"({"unproven_per_person": 7})");
+  const auto shown = [&](const char* edge) {
+    return ask(verification(1, edge), LogOutcome::accepted, LogNote::proof);
+  };
+  for (int i = 0; i < 6; ++i) EXPECT_TRUE(ask(verification(1)));
+  EXPECT_TRUE(shown("door"));
+  EXPECT_TRUE(shown("gate"));
+  EXPECT_EQ(answers([&] {
+              // Another edge's proof pays for nothing.
+              return shown("gate") && ask(verification(1));
+            }),
+            7);
+  EXPECT_TRUE(is_locked("", person_id(1)));
   EXPECT_TRUE(ask(verification(2)));
 }
 
@@ -353,7 +363,7 @@ TEST_F(LedgerTest, ANearHitOfASearchCountsForWhomItNamed) {
     EXPECT_TRUE(ask(search, LogOutcome::accepted, note));
     TicketNonce nonce;
     std::ranges::copy(as_bytes(search.ticket.nonce()), nonce.begin());
-    return ledger_->name_subject("gallery", nonce, person_id(1)).ok();
+    return ledger_->name_subject("gallery", "door", nonce, person_id(1)).ok();
   };
   for (int i = 0; i < 10; ++i) EXPECT_TRUE(named(LogNote::none));
   EXPECT_FALSE(is_locked("", person_id(1)));
@@ -373,8 +383,8 @@ TEST_F(LedgerTest, OneAnswerNamesOnePersonOnce) {
   TicketNonce nonce;
   std::ranges::copy(as_bytes(search.ticket.nonce()), nonce.begin());
   for (int i = 0; i < 5; ++i)
-    EXPECT_TRUE(ledger_->name_subject("gallery", nonce, person_id(1)).ok());
-  EXPECT_TRUE(ledger_->name_subject("gallery", fresh_nonce(), person_id(1)).ok());
+    EXPECT_TRUE(ledger_->name_subject("gallery", "door", nonce, person_id(1)).ok());
+  EXPECT_TRUE(ledger_->name_subject("gallery", "door", fresh_nonce(), person_id(1)).ok());
   EXPECT_FALSE(is_locked("", person_id(1)));
 }
 
