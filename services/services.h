@@ -40,6 +40,7 @@ class KeyService {
       const v1::GetEdgeSwitchingKeyRequest& request) = 0;
   virtual Result<v1::ImageKeys> get_image_keys(const v1::GetImageKeysRequest& request) = 0;
   virtual Result<v1::RenewalKey> get_renewal_key(const v1::GetRenewalKeyRequest& request) = 0;
+  virtual Result<v1::GetGrantsReply> get_grants(const v1::GetGrantsRequest& request) = 0;
   virtual Result<v1::AdmitReply> admit(const v1::AdmitRequest& request) = 0;
   virtual Result<v1::DecideReply> decide(const v1::DecideRequest& request) = 0;
 };

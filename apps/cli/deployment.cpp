@@ -43,6 +43,7 @@ Result<std::unique_ptr<Deployment>> Deployment::open(const CommonOptions& option
   BAUTA_TRY(std::unique_ptr<keys::KeyStore> store,
             keys::KeyStore::open(std::move(token), options.data / "key"));
   BAUTA_TRY(deployment->key_, key::KeyServer::open(std::move(store), options.data / "key"));
+  BAUTA_CHECK(deployment->key_->grant_book().give_first({kLocalEdge, "*", "*", grants::kAllRights}));
   const size_t threads = options.threads == 0 ? available_processors() : options.threads;
   BAUTA_TRY(deployment->auth_,
             auth::AuthServer::open(options.data / "auth", *deployment->key_, threads));

@@ -160,7 +160,9 @@ Result<std::unique_ptr<KeyServer>> KeyServer::open(std::unique_ptr<keys::KeyStor
   BAUTA_TRY(const std::vector<keys::SigningKey> signing_keys, store->signing_keys());
   if (signing_keys.empty()) BAUTA_CHECK(store->create_signing_key());
   BAUTA_TRY(std::unique_ptr<Ledger> ledger, Ledger::open(directory, signing_keys));
-  return std::unique_ptr<KeyServer>(new KeyServer(std::move(store), std::move(ledger)));
+  std::unique_ptr<KeyServer> server(new KeyServer(std::move(store), std::move(ledger)));
+  BAUTA_TRY(server->grant_book_, GrantBook::open(*server->store_, *server->ledger_, directory));
+  return server;
 }
 
 KeyServer::~KeyServer() {
@@ -306,6 +308,10 @@ Result<v1::RenewalKey> KeyServer::get_renewal_key(const v1::GetRenewalKeyRequest
   BAUTA_CHECK(ledger_->renewed(from, to, request.gallery()));
   BAUTA_CHECK(sign_if_due());
   return reply;
+}
+
+Result<v1::GetGrantsReply> KeyServer::get_grants(const v1::GetGrantsRequest& request) {
+  return make_grants_reply(*store_, *grant_book_, request);
 }
 
 Result<v1::ImageKeys> KeyServer::get_image_keys(const v1::GetImageKeysRequest& request) {

@@ -16,6 +16,7 @@
 #include "match/scores.h"
 #include "match/tiles.h"
 #include "secret/secret_key.h"
+#include "services/key/grant_book.h"
 #include "services/key/ledger.h"
 #include "services/services.h"
 
@@ -39,6 +40,8 @@ class KeyServer final : public KeyService {
 
   keys::KeyStore& store() { return *store_; }
   Ledger& ledger() { return *ledger_; }
+  const grants::Grants& grants() const { return grant_book_->grants(); }
+  GrantBook& grant_book() { return *grant_book_; }
 
   // Makes and activates the tenant's first key, on record; nothing when it has an active one.
   // Errors: those of KeyStore::active but not_found, e.g. refused when it is suspended or
@@ -69,6 +72,7 @@ class KeyServer final : public KeyService {
   // Errors: refused unless the second is a later generation of the same tenant, both may be used,
   // and neither or both were created for evaluation.
   Result<v1::RenewalKey> get_renewal_key(const v1::GetRenewalKeyRequest& request) override;
+  Result<v1::GetGrantsReply> get_grants(const v1::GetGrantsRequest& request) override;
   Result<v1::AdmitReply> admit(const v1::AdmitRequest& request) override;
   Result<v1::DecideReply> decide(const v1::DecideRequest& request) override;
 
@@ -99,6 +103,7 @@ class KeyServer final : public KeyService {
 
   std::unique_ptr<keys::KeyStore> store_;
   std::unique_ptr<Ledger> ledger_;
+  std::unique_ptr<GrantBook> grant_book_;
   std::mutex mutex_;  // guards ticket_keys_
   std::map<std::pair<keys::KeyId, std::string>, TicketPublicKey> ticket_keys_;
   std::mutex signing_mutex_;  // guards the two below

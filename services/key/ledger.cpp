@@ -118,6 +118,11 @@ Ledger::Client& Ledger::client(const std::string& edge_id, const std::string& ga
 
 void Ledger::apply(const LogRecord& record) {
   const LogEntry& entry = record.entry;
+  if (is_of_grants(entry.event)) {
+    grants_.number = std::max(grants_.number, GrantRecord::unpack(entry.key).number);
+    if (entry.event != LogEvent::grant_taken) grants_.edges.insert(entry.edge_id);
+    return;
+  }
   if (entry.nonce != TicketNonce{}) {
     spent_.insert(entry.nonce);
     spent_at_.emplace_back(record.time_ms, entry.nonce);
@@ -312,6 +317,15 @@ Status Ledger::rewritten(const keys::KeyId& key, const std::string& gallery) {
     return std::vector<LogEntry>{
         {LogEvent::block_rewritten, LogOutcome::accepted, LogNote::none, key, {}, gallery, {}}};
   });
+}
+
+Ledger::GrantsOnRecord Ledger::grants() {
+  GrantsOnRecord found;
+  (void)log_->update([&]() -> Result<std::vector<LogEntry>> {
+    found = grants_;
+    return std::vector<LogEntry>();
+  });
+  return found;
 }
 
 uint64_t Ledger::decisions_of(const keys::KeyId& key) {

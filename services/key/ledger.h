@@ -66,6 +66,14 @@ class Ledger {
   // Records that a block of the gallery is decrypted, to be rid of what was erased in it.
   Status rewritten(const keys::KeyId& key, const std::string& gallery);
 
+  // What is on record of grants: the number of the newest list, and edges that were ever given one
+  // or revoked.
+  struct GrantsOnRecord {
+    uint64_t number = 0;
+    std::set<std::string> edges;
+  };
+  GrantsOnRecord grants();
+
   uint64_t decisions_of(const keys::KeyId& key);
   const Policy& policy() const { return policy_; }
   DecisionLog& log() { return *log_; }
@@ -103,6 +111,7 @@ class Ledger {
   std::pmr::set<TicketNonce> spent_{&spent_memory_};
   std::pmr::deque<std::pair<int64_t, TicketNonce>> spent_at_{&spent_memory_};  // as in the log
   std::map<keys::KeyId, uint64_t> decisions_;
+  GrantsOnRecord grants_;
   std::set<keys::KeyId> spent_budgets_;  // that are on record
   std::map<std::pair<std::string, std::string>, Client> clients_;
 };

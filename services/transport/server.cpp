@@ -194,6 +194,7 @@ class KeyRpcs final : public v1::Key::Service {
   BAUTA_RPC(GetEdgeSwitchingKey, GetEdgeSwitchingKeyRequest, EdgeSwitchingKey,
             get_edge_switching_key)
   BAUTA_RPC(GetRenewalKey, GetRenewalKeyRequest, RenewalKey, get_renewal_key)
+  BAUTA_RPC(GetGrants, GetGrantsRequest, GetGrantsReply, get_grants)
   BAUTA_RPC(Admit, AdmitRequest, AdmitReply, admit)
   BAUTA_RPC(Decide, DecideRequest, DecideReply, decide)
 

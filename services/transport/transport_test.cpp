@@ -69,6 +69,9 @@ class FakeKey final : public KeyService, public EdgeKeyService {
   Result<v1::RenewalKey> get_renewal_key(const v1::GetRenewalKeyRequest&) override {
     return v1::RenewalKey();
   }
+  Result<v1::GetGrantsReply> get_grants(const v1::GetGrantsRequest&) override {
+    return v1::GetGrantsReply();
+  }
   Result<v1::AdmitReply> admit(const v1::AdmitRequest&) override { return v1::AdmitReply(); }
   Result<v1::DecideReply> decide(const v1::DecideRequest& request) override {
     v1::DecideReply reply;
