@@ -5,51 +5,15 @@
 #include <thread>
 
 #include <gtest/gtest.h>
-#include <openssl/ecdsa.h>
-#include <openssl/evp.h>
-#include <openssl/x509.h>
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "base/release.h"
+#include "services/grants/test_grants.h"
 
 namespace bauta::grants {
 namespace {
 
 namespace fs = std::filesystem;
-
-// Signs as a token does.
-class Signer {
- public:
-  explicit Signer(uint8_t id) : key_(EVP_EC_gen("P-256")) {
-    uint8_t* der = nullptr;
-    const int size = i2d_PUBKEY(key_.get(), &der);
-    trusted.public_key.assign(der, der + size);
-    OPENSSL_free(der);
-    trusted.id[0] = id;
-  }
-  SignedGrants sign(const GrantList& list) const {
-    SignedGrants grants{list, trusted.id, {}};
-    const Digest digest = signed_digest(kGrantsPurpose, serialize(list));
-    const std::unique_ptr<EVP_PKEY_CTX, Release<EVP_PKEY_CTX_free>> context(
-        EVP_PKEY_CTX_new(key_.get(), nullptr));
-    std::array<uint8_t, 80> der{};
-    size_t size = der.size();
-    EXPECT_EQ(EVP_PKEY_sign_init(context.get()), 1);
-    EXPECT_EQ(EVP_PKEY_sign(context.get(), der.data(), &size, digest.data(), digest.size()), 1);
-    const uint8_t* cursor = der.data();
-    const std::unique_ptr<ECDSA_SIG, Release<ECDSA_SIG_free>> parts(
-        d2i_ECDSA_SIG(nullptr, &cursor, static_cast<long>(size)));
-    BN_bn2binpad(ECDSA_SIG_get0_r(parts.get()), grants.signature.data(), 32);
-    BN_bn2binpad(ECDSA_SIG_get0_s(parts.get()), grants.signature.data() + 32, 32);
-    return grants;
-  }
-
-  TrustedKey trusted;
-
- private:
-  std::unique_ptr<EVP_PKEY, Release<EVP_PKEY_free>> key_;
-};
 
 constexpr auto kRecognise = static_cast<uint8_t>(Right::recognise);
 
@@ -84,7 +48,7 @@ class GrantsTest : public testing::Test {
   }
 
   fs::path directory_;
-  Signer signer_{1};
+  TestSigner signer_{1};
   GrantList list_;
 };
 
@@ -181,9 +145,9 @@ TEST_F(GrantsTest, OlderListsAreRefusedWhileRunningAndAtAStart) {
 }
 
 TEST_F(GrantsTest, OnlyTheKeyServiceMakesThem) {
-  write(Signer(1).sign(list_));
+  write(TestSigner(1).sign(list_));
   EXPECT_EQ(open().error().code, ErrorCode::corrupt);
-  write(Signer(2).sign(list_));
+  write(TestSigner(2).sign(list_));
   EXPECT_EQ(open().error().code, ErrorCode::corrupt);
   const Bytes good = serialize(signer_.sign(list_));
   for (size_t i = 0; i < good.size(); ++i) {

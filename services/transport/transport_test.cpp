@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
+#include "services/grants/test_grants.h"
 #include "services/transport/certificates.h"
 #include "services/transport/client.h"
 #include "services/transport/server.h"
@@ -106,9 +107,12 @@ class TransportTest : public testing::Test {
     std::string pattern = (fs::temp_directory_path() / "bauta-transport-XXXXXX").string();
     directory_ = mkdtemp(pattern.data());
     ASSERT_TRUE(create_authority(directory_ / "ca").ok());
+    grants_ = std::make_unique<grants::TestGrants>(directory_ / "grants");
+    for (const char* edge : {"door", "gate", "hall", "linkage"}) grants_->give(edge);
     auth_server_ = start_auth(issue("auth"));
-    key_server_ =
-        Server::serve_key({"127.0.0.1:0", issue("key")}, key_, key_, {}, &oversight_).value();
+    ServerOptions options{"127.0.0.1:0", issue("key")};
+    options.access = access();
+    key_server_ = Server::serve_key(options, key_, key_, {}, &oversight_).value();
   }
   void TearDown() override { fs::remove_all(directory_); }
 
@@ -118,7 +122,14 @@ class TransportTest : public testing::Test {
         .value();
   }
   std::unique_ptr<Server> start_auth(const TlsFiles& tls) {
-    return Server::serve_auth({"127.0.0.1:0", tls}, auth_).value();
+    ServerOptions options{"127.0.0.1:0", tls};
+    options.access = access();
+    return Server::serve_auth(options, auth_).value();
+  }
+  // Every gallery and key is of one tenant.
+  Access access() {
+    const auto tenant = [](const std::string&) { return std::optional<std::string>("default"); };
+    return {&grants_->grants(), tenant, tenant};
   }
   ClientOptions to(const Server& server, const TlsFiles& tls) {
     ClientOptions options{fmt::format("127.0.0.1:{}", server.port()), tls};
@@ -139,6 +150,7 @@ class TransportTest : public testing::Test {
   FakeAuth auth_;
   FakeKey key_;
   FakeOversight oversight_;
+  std::unique_ptr<grants::TestGrants> grants_;
   std::unique_ptr<Server> auth_server_, key_server_;
 };
 
@@ -162,7 +174,7 @@ TEST_F(TransportTest, CarriesRequestsErrorsAndRequestIds) {
 }
 
 TEST_F(TransportTest, StreamsWhatIsLargerThanAMessage) {
-  TlsFiles auth = issue("second");  // only the name counts, which is not "auth"
+  TlsFiles auth = issue("second");  // an edge
   EXPECT_EQ(connect_key(to(*key_server_, auth)).value()->get_evaluation_keys({}).error().code,
             ErrorCode::refused);
   auth.certificate = directory_ / "of-ca/auth.pem";
@@ -240,6 +252,7 @@ TEST_F(TransportTest, ReportsDeadlinesAndSurvivesARestart) {
   ServerOptions again{
       fmt::format("127.0.0.1:{}", port),
       {directory_ / "ca/ca.pem", directory_ / "of-ca/auth.pem", directory_ / "of-ca/auth.key"}};
+  again.access = access();
   auth_server_ = Server::serve_auth(again, auth_).value();
   EXPECT_EQ(code_of(*client), ErrorCode{});
   EXPECT_EQ(Server::serve_auth(again, auth_).error().code, ErrorCode::busy);
@@ -258,7 +271,7 @@ TEST_F(TransportTest, DrainsWhatIsAtWork) {
 TEST_F(TransportTest, RefusesMoreCallsThanItsLimit) {
   const TlsFiles tls{directory_ / "ca/ca.pem", directory_ / "of-ca/auth.pem",
                      directory_ / "of-ca/auth.key"};
-  const auto server = Server::serve_auth({"127.0.0.1:0", tls, 1}, auth_).value();
+  const auto server = Server::serve_auth({"127.0.0.1:0", tls, 1, access()}, auth_).value();
   const auto client = connect_auth(to(*server, issue("door"))).value();
   std::thread caller([&] { (void)client->erase({}); });
   std::this_thread::sleep_for(std::chrono::milliseconds(200));
@@ -272,7 +285,7 @@ TEST_F(TransportTest, KeepsPrivateKeysPrivate) {
   struct stat status {};
   ASSERT_EQ(stat(door.private_key.c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0600u);
-  ASSERT_EQ(stat((directory_ / "ca/ca.key").c_str(), &status), 0);
+  ASSERT_EQ(stat((directory_ / "ca/ca/ca.key").c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0600u);
   fs::permissions(door.private_key, fs::perms(0644));
   EXPECT_EQ(connect_auth(to(*auth_server_, door)).error().code, ErrorCode::refused);
@@ -285,13 +298,14 @@ TEST_F(TransportTest, GoesOnWhereAnInterruptedIssueEnded) {
   ASSERT_TRUE(create_authority(authority).ok());
   const TlsFiles files = issue_certificate(authority, {"edge", {}}, authority).value();
   for (const char* name : {"ca", "edge"}) {
-    const Bytes key = read_file(authority / (std::string(name) + ".key"), 1 << 16).value();
+    const fs::path key_path = authority / (name == std::string("ca") ? "ca/ca.key" : "edge.key");
+    const Bytes key = read_file(key_path, 1 << 16).value();
     fs::remove(authority / (std::string(name) + ".pem"));
     if (name == std::string("ca"))
       ASSERT_TRUE(create_authority(authority).ok());
     else
       ASSERT_TRUE(issue_certificate(authority, {"edge", {}}, authority).ok());
-    EXPECT_EQ(read_file(authority / (std::string(name) + ".key"), 1 << 16).value(), key);
+    EXPECT_EQ(read_file(key_path, 1 << 16).value(), key);
   }
   fs::remove(files.certificate);
   ASSERT_TRUE(write_file_atomically(files.private_key, as_bytes("no key"), 0600).ok());
