@@ -130,9 +130,10 @@ struct ServeOptions {
 
 struct CaOptions {
   std::filesystem::path directory, out;  // empty: tls in the data directory; as the directory
-  std::string name;
+  std::string name, role;                // role empty: that of the name
   std::vector<std::string> hosts;
   int days = 825;
+  bool replace = false;
 };
 
 struct InviteOptions {
@@ -150,6 +151,15 @@ struct RedeliverOptions {
 
 struct EdgesRevokeOptions {
   std::string edge;
+};
+
+struct GrantsGiveOptions {
+  std::string edge, gallery, rights, tenant = "default";
+  int64_t days = 0;  // 0: no end
+};
+
+struct GrantsTakeOptions {
+  std::string edge, gallery, tenant;  // the last two may be empty: any
 };
 
 struct DemoOptions {
@@ -215,6 +225,9 @@ Result<Report> keys_init(const CommonOptions&, const KeysInitOptions&);         
 Result<Report> keys_status(const CommonOptions&);                                  // keys.cpp
 Result<Report> keys_redeliver(const CommonOptions&, const RedeliverOptions&);      // keys.cpp
 Result<Report> edges_revoke(const CommonOptions&, const EdgesRevokeOptions&);      // keys.cpp
+Result<Report> grants_list(const CommonOptions&);                                  // grants.cpp
+Result<Report> grants_give(const CommonOptions&, const GrantsGiveOptions&);        // grants.cpp
+Result<Report> grants_take(const CommonOptions&, const GrantsTakeOptions&);        // grants.cpp
 Result<Report> keys_rotate(const CommonOptions&, const KeysRotateOptions&);        // keys.cpp
 Result<Report> keys_suspend(const CommonOptions&, const KeyChoice&);               // keys.cpp
 Result<Report> keys_resume(const CommonOptions&, const KeyChoice&);                // keys.cpp

@@ -1,5 +1,6 @@
 #include "services/auth/grant_follower.h"
 
+#include <algorithm>
 #include <cstdio>
 
 #include "base/file.h"
@@ -93,6 +94,10 @@ Status GrantFollower::take(const v1::GetGrantsReply& reply) {
     return make_error(ErrorCode::corrupt, "the key service sent another list than it named");
   BAUTA_CHECK(write_file_atomically(grants_path(directory_), as_bytes(reply.grants()), 0600));
   grants_->follow();
+  // The keys that switch what a revoked edge has encrypted go, as with the command of this machine.
+  BAUTA_TRY(const std::vector<std::string> known, catalogue_.revoked_edges());
+  for (const std::string& edge : sent.list.revoked)
+    if (!std::ranges::binary_search(known, edge)) BAUTA_CHECK(catalogue_.revoke_edge(edge));
   return {};
 }
 

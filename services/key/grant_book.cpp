@@ -30,6 +30,50 @@ LogEntry entry_of(LogEvent event, const grants::Grant& grant, uint64_t number) {
   return entry;
 }
 
+Status check(const grants::Grant& grant) {
+  BAUTA_CHECK(grants::check_grant_name("edge", grant.edge));
+  if (grant.tenant != grants::kEvery) BAUTA_CHECK(grants::check_grant_name("tenant", grant.tenant));
+  if (grant.gallery != grants::kEvery)
+    BAUTA_CHECK(grants::check_grant_name("gallery", grant.gallery));
+  if (grant.rights == 0 || grant.rights > grants::kAllRights || grant.not_after_ms < 0)
+    return make_error(ErrorCode::invalid_argument, "a grant needs one of the four rights");
+  return {};
+}
+
+// What the records of deliveries say.
+struct Delivered {
+  std::map<std::string, std::string> tenants;  // by edge; kEvery for an edge of several
+  std::set<std::string> revoked;
+};
+
+Result<Delivered> read_deliveries(const fs::path& directory, keys::KeyStore& store) {
+  Delivered delivered;
+  std::error_code failed;
+  if (!fs::is_directory(directory, failed)) return delivered;
+  const auto is_edge = [](const std::string& name) {
+    return grants::check_grant_name("edge", name).ok();
+  };
+  if (fs::is_directory(directory / "revoked", failed))
+    for (const auto& entry : fs::directory_iterator(directory / "revoked", failed))
+      if (is_edge(entry.path().filename())) delivered.revoked.insert(entry.path().filename());
+  failed.clear();
+  for (const auto& entry : fs::directory_iterator(directory, failed)) {
+    const std::string name = entry.path().filename();
+    const std::string edge = name.substr(std::min(name.size(), name.find('.') + 1));
+    if (entry.is_directory() || !is_edge(edge) || delivered.revoked.contains(edge)) continue;
+    const Result<keys::KeyId> id = parse_key_id(name.substr(0, name.find('.')));
+    if (!id.ok()) continue;
+    const Result<keys::KeyRecord> key = store.find(*id);
+    if (!key.ok()) continue;
+    std::string& tenant = delivered.tenants.try_emplace(edge, key->tenant).first->second;
+    if (tenant != key->tenant) tenant.assign(1, grants::kEvery.front());
+  }
+  if (failed)
+    return make_error(ErrorCode::unavailable, "cannot read {}: {}", directory.string(),
+                      failed.message());
+  return delivered;
+}
+
 }  // namespace
 
 Result<std::vector<grants::TrustedKey>> trusted_keys(keys::KeyStore& store) {
@@ -121,10 +165,53 @@ Status GrantBook::revoke(const std::string& edge) {
   });
 }
 
-Result<bool> GrantBook::give_first(const grants::Grant& grant) {
-  if (ledger_.grants().edges.contains(grant.edge)) return false;
-  BAUTA_CHECK(give(grant));
+Result<bool> GrantBook::give_first(const std::vector<grants::Grant>& of_edge) {
+  BAUTA_ASSERT(!of_edge.empty());
+  if (ledger_.grants().edges.contains(of_edge.front().edge)) return false;
+  for (const grants::Grant& grant : of_edge) BAUTA_CHECK(check(grant));
+  const auto give_all = [&](grants::GrantList& list) -> Result<Change> {
+    Change change{true, {}};
+    for (grants::Grant grant : of_edge) {
+      grant.number = list.number;
+      BAUTA_CHECK(list.give(grant));
+      change.entries.push_back(entry_of(LogEvent::grant_given, grant, list.number));
+    }
+    return change;
+  };
+  BAUTA_CHECK(update(give_all));
   return true;
+}
+
+Status GrantBook::take_over_deliveries() {
+  if (ledger_.grants().number != 0) return {};
+  BAUTA_TRY(const Delivered delivered, read_deliveries(directory_ / "delivered", store_));
+  if (delivered.tenants.empty() && delivered.revoked.empty()) return {};
+  const auto take_over = [&](grants::GrantList& list) -> Result<Change> {
+    Change change{true, {}};
+    for (const std::string& edge : delivered.revoked) {
+      list.revoke(edge);
+      grants::Grant of_edge;
+      of_edge.edge = edge;
+      change.entries.push_back(entry_of(LogEvent::edge_revoked, of_edge, list.number));
+    }
+    for (const auto& [edge, tenant] : delivered.tenants) {
+      const grants::Grant grant{edge, tenant,     std::string(grants::kEvery), grants::kAllRights,
+                                0,    list.number};
+      BAUTA_CHECK(list.give(grant));
+      change.entries.push_back(entry_of(LogEvent::grant_given, grant, list.number));
+    }
+    return change;
+  };
+  BAUTA_CHECK(update(take_over));
+  for (const std::string& edge : delivered.revoked)
+    fmt::print(stderr, "bauta: edge '{}' was revoked before there were grants, and stays so\n",
+               edge);
+  for (const auto& [edge, tenant] : delivered.tenants)
+    fmt::print(stderr,
+               "bauta: edge '{}' keeps what it could do before there were grants: everything in "
+               "tenant '{}'; 'bauta grants' narrows it\n",
+               edge, tenant);
+  return {};
 }
 
 Result<v1::GetGrantsReply> make_grants_reply(keys::KeyStore& store, const GrantBook& book,
@@ -149,45 +236,6 @@ Result<v1::GetGrantsReply> make_grants_reply(keys::KeyStore& store, const GrantB
     proto.set_tenant(record.tenant);
   }
   return reply;
-}
-
-Status take_over_deliveries(GrantBook& book, keys::KeyStore& store, const fs::path& delivered) {
-  std::error_code failed;
-  if (!fs::is_directory(delivered, failed)) return {};
-  std::map<std::string, std::set<std::string>> tenants;  // by edge
-  for (const auto& entry : fs::directory_iterator(delivered, failed)) {
-    const std::string name = entry.path().filename();
-    const size_t dot = name.find('.');
-    if (dot == std::string::npos || entry.is_directory()) continue;
-    const Result<keys::KeyId> id = parse_key_id(name.substr(0, dot));
-    const Result<keys::KeyRecord> key =
-        id.ok() ? store.find(*id) : Result<keys::KeyRecord>(id.error());
-    if (key.ok()) tenants[name.substr(dot + 1)].insert(key->tenant);
-  }
-  std::set<std::string> revoked;
-  if (!failed && fs::is_directory(delivered / "revoked", failed))
-    for (const auto& entry : fs::directory_iterator(delivered / "revoked", failed))
-      revoked.insert(entry.path().filename());
-  if (failed && failed != std::errc::no_such_file_or_directory)
-    return make_error(ErrorCode::unavailable, "cannot read {}: {}", delivered.string(),
-                      failed.message());
-  for (const std::string& edge : revoked) {
-    if (!grants::check_grant_name("edge", edge).ok()) continue;
-    BAUTA_CHECK(book.revoke(edge));
-    fmt::print(stderr, "bauta: edge '{}' was revoked before and stays so\n", edge);
-  }
-  for (const auto& [edge, of_edge] : tenants) {
-    if (revoked.contains(edge) || !grants::check_grant_name("edge", edge).ok()) continue;
-    const std::string tenant(of_edge.size() == 1 ? *of_edge.begin() : grants::kEvery);
-    BAUTA_TRY(const bool given,
-              book.give_first({edge, tenant, std::string(grants::kEvery), grants::kAllRights}));
-    if (given)
-      fmt::print(stderr,
-                 "bauta: edge '{}' keeps what it could do before there were grants: everything in "
-                 "tenant '{}'; 'bauta grants' narrows it\n",
-                 edge, tenant);
-  }
-  return {};
 }
 
 }  // namespace bauta::key

@@ -35,9 +35,14 @@ class GrantBook {
   // Refuses the edge everything, for ever. Fine if it was revoked.
   Status revoke(const std::string& edge);
 
-  // What an edge has without being given it: gives it, unless the edge was ever given anything, or
-  // was revoked. Returns whether it did.
-  Result<bool> give_first(const grants::Grant& grant);
+  // What an edge has without being given it: gives it all of these, which are of one edge, unless
+  // that edge was ever given anything, or was revoked. Returns whether it did.
+  Result<bool> give_first(const std::vector<grants::Grant>& of_edge);
+
+  // For a key service from before there were grants; otherwise nothing. Every edge that has had its
+  // key delivered (services/key/edge_keys.h) gets all rights on the galleries of that key's tenant,
+  // and edges that were revoked stay so. At once, on record, and said on stderr.
+  Status take_over_deliveries();
 
  private:
   struct Change {
@@ -61,11 +66,5 @@ class GrantBook {
 // signature counts, and of which tenant each key is.
 Result<v1::GetGrantsReply> make_grants_reply(keys::KeyStore& store, const GrantBook& book,
                                              const v1::GetGrantsRequest& request);
-
-// For a key service that has no grants yet because it is from before there were any: every edge
-// that has had its key delivered (services/key/edge_keys.h) gets all rights on the galleries of
-// that key's tenant, and edges that were revoked stay so. Each once, and said on stderr.
-Status take_over_deliveries(GrantBook& book, keys::KeyStore& store,
-                            const std::filesystem::path& delivered);
 
 }  // namespace bauta::key

@@ -162,6 +162,7 @@ Result<std::unique_ptr<KeyServer>> KeyServer::open(std::unique_ptr<keys::KeyStor
   BAUTA_TRY(std::unique_ptr<Ledger> ledger, Ledger::open(directory, signing_keys));
   std::unique_ptr<KeyServer> server(new KeyServer(std::move(store), std::move(ledger)));
   BAUTA_TRY(server->grant_book_, GrantBook::open(*server->store_, *server->ledger_, directory));
+  BAUTA_CHECK(server->grant_book_->take_over_deliveries());
   return server;
 }
 

@@ -312,6 +312,35 @@ TEST_F(TransportTest, GoesOnWhereAnInterruptedIssueEnded) {
   EXPECT_EQ(issue_certificate(authority, {"edge", {}}, authority).error().code, ErrorCode::corrupt);
 }
 
+TEST_F(TransportTest, IssuesACertificateAnewForTheSameKeyNameAndHosts) {
+  const TlsFiles door = issue("door");
+  const Bytes before = read_file(door.certificate, 1 << 16).value();
+  ASSERT_TRUE(reissue_certificate(directory_ / "ca", door.certificate).ok());
+  EXPECT_NE(read_file(door.certificate, 1 << 16).value(), before);
+  EXPECT_EQ(read_party(door.certificate).value(), (Party{Role::edge, "door"}));
+  EXPECT_EQ(identify_with(door), ErrorCode{});
+  for (const char* name : {"auth", "key", "storage", "linkage"}) {
+    const fs::path file = directory_ / "of-ca" / (std::string(name) + ".pem");
+    if (!fs::exists(file)) issue(name);
+    ASSERT_TRUE(reissue_certificate(directory_ / "ca", file).ok()) << name;
+    EXPECT_EQ(read_party(file).value(), (Party{role_of_name(name), name}));
+  }
+  const auto again = start_auth(
+      {directory_ / "ca/ca.pem", directory_ / "of-ca/auth.pem", directory_ / "of-ca/auth.key"});
+  EXPECT_EQ(code_of(*connect_auth(to(*again, door)).value()), ErrorCode{});
+}
+
+TEST_F(TransportTest, ReadsAnAuthoritysKeyWhereItLayBefore) {
+  const fs::path authority = directory_ / "ca";
+  fs::rename(authority / "ca/ca.key", authority / "ca.key");
+  EXPECT_TRUE(has_authority_key(authority));
+  EXPECT_EQ(identify_with(issue("door")), ErrorCode{});
+  ASSERT_TRUE(put_away_authority_key(authority).ok());
+  ASSERT_TRUE(put_away_authority_key(authority).ok());
+  EXPECT_FALSE(fs::exists(authority / "ca.key"));
+  EXPECT_EQ(code_of(*connect_auth(to(*auth_server_, issue("hall"))).value()), ErrorCode::refused);
+}
+
 TEST_F(TransportTest, IssuesNoCertificateThatLies) {
   const auto issue_for = [&](const std::string& name, const std::string& host) {
     const auto issued = issue_certificate(directory_ / "ca", {name, {host}}, directory_ / "out");
@@ -323,6 +352,9 @@ TEST_F(TransportTest, IssuesNoCertificateThatLies) {
   EXPECT_EQ(issue_for("../edge", "host"), ErrorCode::invalid_argument);
   EXPECT_EQ(issue_for("ca", "host"), ErrorCode::invalid_argument);
   EXPECT_EQ(issue_for("", "host"), ErrorCode::invalid_argument);
+  NewCertificate auth_by_another_name{"edge", {}};
+  auth_by_another_name.role = Role::auth;
+  EXPECT_FALSE(issue_certificate(directory_ / "ca", auth_by_another_name, directory_ / "out").ok());
   EXPECT_EQ(issue_for("edge", "::1"), ErrorCode{});
   EXPECT_EQ(issue_for("edge", "::1"), ErrorCode::already_exists);
   EXPECT_EQ(create_authority(directory_ / "ca").error().code, ErrorCode::already_exists);
