@@ -1,5 +1,5 @@
-// Signatures of the key service's token, checked without it (docs/formats/signature.md): also by who
-// links nothing of the keys.
+// Signatures of the key service's token, checked without it (docs/formats/signature.md): also by
+// who links nothing of the keys.
 #pragma once
 
 #include <array>
