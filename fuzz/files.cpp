@@ -25,6 +25,7 @@
 #include "network/evaluation.h"
 #include "services/answer.h"
 #include "services/contract.h"
+#include "services/grants/grant_list.h"
 #include "services/key/contracts.h"
 #include "services/linkage/consent_ledger.h"
 #include "services/linkage/package.h"
@@ -443,6 +444,20 @@ Parser backup() {
   return {"backup", valid, run, resealed_backup};
 }
 
+Parser grant_list() {
+  const auto run = [](ByteView bytes) -> std::optional<Bytes> {
+    const auto parsed = grants::parse_grants(bytes);
+    if (!parsed.ok()) return std::nullopt;
+    return serialize(*parsed);
+  };
+  grants::SignedGrants valid;
+  valid.list.number = 3;
+  BAUTA_ASSERT(valid.list.give({"door-1", "default", "staff", 3, 1'800'000'000'000, 1}).ok());
+  BAUTA_ASSERT(valid.list.give({"desk", "*", "*", grants::kAllRights, 0, 2}).ok());
+  valid.list.revoke("old");
+  return {"grant-list", serialize(valid), run};
+}
+
 }  // namespace
 
 std::vector<Parser> file_parsers() {
@@ -466,7 +481,8 @@ std::vector<Parser> file_parsers() {
           rest_body(),
           npy(),
           verification_set(),
-          backup()};
+          backup(),
+          grant_list()};
 }
 
 }  // namespace bauta::fuzz

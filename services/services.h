@@ -40,6 +40,7 @@ class KeyService {
       const v1::GetEdgeSwitchingKeyRequest& request) = 0;
   virtual Result<v1::ImageKeys> get_image_keys(const v1::GetImageKeysRequest& request) = 0;
   virtual Result<v1::RenewalKey> get_renewal_key(const v1::GetRenewalKeyRequest& request) = 0;
+  virtual Result<v1::GetGrantsReply> get_grants(const v1::GetGrantsRequest& request) = 0;
   virtual Result<v1::GetSuccessorReply> get_successor(const v1::GetSuccessorRequest& request) = 0;
   // Errors: refused, not signed by an edge that may; invalid_argument, the key service does not judge
   // by such thresholds.

@@ -9,6 +9,7 @@
 #include "network/network.h"
 #include "services/auth/auth_server.h"
 #include "services/auth/collection.h"
+#include "services/auth/grant_follower.h"
 #include "services/run/config.h"
 #include "services/run/observer.h"
 #include "services/run/process.h"
@@ -56,14 +57,22 @@ Status serve(const char* file) {
   const run::Periodically renewals(std::chrono::seconds(1), [&] { (void)auth->renew_due(); });
   BAUTA_TRY(const std::unique_ptr<auth::Collection> collection,
             auth::Collection::open(config.data / "auth"));
+  BAUTA_TRY(const std::unique_ptr<auth::GrantFollower> grants,
+            auth::GrantFollower::open(config.data / "auth", *keys));
   BAUTA_TRY(const std::unique_ptr<run::Observer> observer,
             run::Observer::create("auth", config.log, config.auth.metrics_listen));
   observer->watch("bauta_references_not_compared",
                   "References that searches leave out because their segments are damaged",
                   [raw = auth.get()] { return static_cast<double>(raw->not_compared()); });
   BAUTA_TRY(const std::unique_ptr<transport::Server> server,
-            transport::Server::serve_auth({config.auth.listen, config.auth.tls}, *auth,
-                                          observer->of_calls(), collection.get()));
+            transport::Server::serve_auth(
+                {config.auth.listen,
+                 config.auth.tls,
+                 transport::kMaxConcurrentCalls,
+                 {&grants->grants(),
+                  [&](const std::string& gallery) { return grants->tenant_of_gallery(gallery); },
+                  [&](const std::string& key_id) { return grants->tenant_of_key(key_id); }}},
+                *auth, observer->of_calls(), collection.get()));
   run::announce_ready(fmt::format("the authentication server on port {}", server->port()));
   run::wait_for_stop();
   server->drain(config.drain_timeout_ms);

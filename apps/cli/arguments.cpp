@@ -45,6 +45,7 @@ class Parser {
                     "Configuration of the roles [bauta.toml in --data, made at the first start]");
     add_keys();
     add_edges();
+    add_grants();
     add_audit();
     add_gallery();
     add_recognition();
@@ -134,10 +135,36 @@ class Parser {
     CLI::App* edges = add_group("edges", "Devices that send ciphertexts");
     auto [revoke, options] =
         add(edges, "revoke",
-            "Refuse an edge for ever, under every key; a running service notices at once. Where "
-            "the roles have data directories of their own, run it on those of auth and key",
+            "Refuse an edge everything, for ever; running services notice within a second. Where "
+            "the roles have data directories of their own, run it on the key service's",
             edges_revoke);
     revoke->add_option("edge", options->edge, "Name of the edge")->required();
+  }
+
+  void add_grants() {
+    CLI::App* grants =
+        add_group("grants", "What edges may do; on the key service's data directory");
+    add(grants, "list", "List the grants, and the edges that are revoked", grants_list);
+    {
+      auto [give, options] = add(grants, "give",
+                                 "Give an edge rights on a gallery, in place of "
+                                 "those that it had there",
+                                 grants_give);
+      give->add_option("edge", options->edge, "Name of the edge")->required();
+      give->add_option("--gallery", options->gallery, "Name of the gallery, or '*' for every one")
+          ->required();
+      give->add_option("--rights", options->rights,
+                       "recognise, enrol, erase, admin: with commas between them")
+          ->required();
+      give->add_option("--tenant", options->tenant, "Name of the tenant, or '*' for every one")
+          ->capture_default_str();
+      give->add_option("--days", options->days, "End them after so many days [no end]")
+          ->check(CLI::Range(1, 36'500));
+    }
+    auto [take, options] = add(grants, "take", "End an edge's grants", grants_take);
+    take->add_option("edge", options->edge, "Name of the edge")->required();
+    take->add_option("--gallery", options->gallery, "Only those on this gallery ('*' is one)");
+    take->add_option("--tenant", options->tenant, "Only those of this tenant");
   }
 
   void add_key_changes(CLI::App* keys) {
@@ -593,6 +620,12 @@ class Parser {
         ->required();
     issue->add_option("--host", options->hosts,
                       "Host names and addresses under which it is reached by devices");
+    issue
+        ->add_option("--role", options->role,
+                     "What its owner is [auth, key, storage and linkage are; others are an edge]")
+        ->check(CLI::IsMember({"edge", "auth", "key", "storage", "linkage", "worker"}));
+    issue->add_flag("--replace", options->replace,
+                    "Replace the certificate in --out, for the same key, name and hosts");
     issue->add_option("--days", options->days, "Valid for so many days")
         ->check(CLI::Range(1, 3650))
         ->capture_default_str();

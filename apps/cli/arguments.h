@@ -130,9 +130,10 @@ struct ServeOptions {
 
 struct CaOptions {
   std::filesystem::path directory, out;  // empty: tls in the data directory; as the directory
-  std::string name;
+  std::string name, role;                // role empty: that of the name
   std::vector<std::string> hosts;
   int days = 825;
+  bool replace = false;
 };
 
 struct InviteOptions {
@@ -154,6 +155,15 @@ struct UnlockOptions {
 
 struct EdgesRevokeOptions {
   std::string edge;
+};
+
+struct GrantsGiveOptions {
+  std::string edge, gallery, rights, tenant = "default";
+  int64_t days = 0;  // 0: no end
+};
+
+struct GrantsTakeOptions {
+  std::string edge, gallery, tenant;  // the last two may be empty: any
 };
 
 struct DemoOptions {
@@ -225,6 +235,9 @@ Result<Report> keys_redeliver(const CommonOptions&, const RedeliverOptions&);   
 Result<Report> keys_locks(const CommonOptions&);                                   // keys.cpp
 Result<Report> keys_unlock(const CommonOptions&, const UnlockOptions&);            // keys.cpp
 Result<Report> edges_revoke(const CommonOptions&, const EdgesRevokeOptions&);      // keys.cpp
+Result<Report> grants_list(const CommonOptions&);                                  // grants.cpp
+Result<Report> grants_give(const CommonOptions&, const GrantsGiveOptions&);        // grants.cpp
+Result<Report> grants_take(const CommonOptions&, const GrantsTakeOptions&);        // grants.cpp
 Result<Report> keys_rotate(const CommonOptions&, const KeysRotateOptions&);        // keys.cpp
 Result<Report> keys_suspend(const CommonOptions&, const KeyChoice&);               // keys.cpp
 Result<Report> keys_resume(const CommonOptions&, const KeyChoice&);                // keys.cpp

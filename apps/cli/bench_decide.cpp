@@ -105,6 +105,7 @@ Result<std::unique_ptr<Requests>> Requests::create(key::KeyServer& server,
   BAUTA_TRY(const keys::KeyRecord record, server.store().create("bench"));
   BAUTA_CHECK(server.store().activate(record.id));
   const std::string key_id = to_hex(record.id);
+  BAUTA_CHECK(server.grant_book().give_first({{kEdge, "*", "*", grants::kAllRights}}));
   BAUTA_TRY(const match::Parameters parameters, match::Parameters::create(kBenchDimension));
 
   // The public keys, as the server has them.

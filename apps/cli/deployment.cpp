@@ -29,20 +29,27 @@ std::string lasting_name(const std::string& name_or_path) {
 
 }  // namespace
 
-Result<std::unique_ptr<Deployment>> Deployment::open(const CommonOptions& options) {
+Result<std::unique_ptr<key::KeyServer>> open_key_service(const CommonOptions& options) {
   std::error_code ignored;
   if (!fs::exists(options.token, ignored))
     return make_error(ErrorCode::not_found,
                       "there is no key token at {}; create it with 'bauta keys init'",
                       options.token.string());
   BAUTA_CHECK(create_directory(options.data, 0700));
-  BAUTA_CHECK(create_directory(options.data / "edge", 0700));
-  std::unique_ptr<Deployment> deployment(new Deployment(options.data));
   BAUTA_TRY(std::unique_ptr<keys::Token> token,
             keys::Token::open(keys::embedded_token_config(options.token)));
   BAUTA_TRY(std::unique_ptr<keys::KeyStore> store,
             keys::KeyStore::open(std::move(token), options.data / "key"));
-  BAUTA_TRY(deployment->key_, key::KeyServer::open(std::move(store), options.data / "key"));
+  return key::KeyServer::open(std::move(store), options.data / "key");
+}
+
+Result<std::unique_ptr<Deployment>> Deployment::open(const CommonOptions& options) {
+  std::unique_ptr<Deployment> deployment(new Deployment(options.data));
+  BAUTA_TRY(deployment->key_, open_key_service(options));
+  BAUTA_CHECK(create_directory(options.data / "edge", 0700));
+  // Whoever runs a command holds the keys: there is nothing to withhold.
+  BAUTA_CHECK(
+      deployment->key_->grant_book().give_first({{kLocalEdge, "*", "*", grants::kAllRights}}));
   const size_t threads = options.threads == 0 ? available_processors() : options.threads;
   BAUTA_TRY(deployment->auth_,
             auth::AuthServer::open(options.data / "auth", *deployment->key_, threads));

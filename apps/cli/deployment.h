@@ -19,6 +19,9 @@ struct EdgeSettings {
   std::string detector = "haar5";   // or haar, yunet, or the path of YuNet's ONNX file
 };
 
+// The key service over its own directory alone: `data`/key and the token.
+Result<std::unique_ptr<key::KeyServer>> open_key_service(const CommonOptions& options);
+
 class Deployment {
  public:
   // Opens what is there; creates directories, but no key and no token. Errors: those of the token

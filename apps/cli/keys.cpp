@@ -167,7 +167,11 @@ Result<Report> edges_revoke(const CommonOptions& common, const EdgesRevokeOption
     BAUTA_TRY(store::Catalogue catalogue, store::Catalogue::open(catalogue_path));
     BAUTA_CHECK(catalogue.revoke_edge(options.edge));
   }
-  if (key) BAUTA_CHECK(key::refuse_deliveries(common.data / "key" / "delivered", options.edge));
+  if (key) {
+    BAUTA_CHECK(key::refuse_deliveries(common.data / "key" / "delivered", options.edge));
+    BAUTA_TRY(const std::unique_ptr<key::KeyServer> server, open_key_service(common));
+    BAUTA_CHECK(server->grant_book().revoke(options.edge));
+  }
   const auto say = [](bool done) { return done ? "refuses it from now on" : "is not here"; };
   return Report{
       {{"edge", options.edge}, {"server_refuses", auth}, {"key_service_refuses", key}},

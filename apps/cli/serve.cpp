@@ -45,6 +45,31 @@ Status give_first_keys(key::KeyServer& key, const std::vector<std::string>& tena
   return {};
 }
 
+// The edge and the linkage server whose certificates were made here, each once.
+Status give_first_grants(key::KeyServer& key, const run::Config& config) {
+  const fs::path certificates = config.data / "tls";
+  std::error_code ignored;
+  std::vector<std::vector<grants::Grant>> first;
+  if (fs::exists(certificates / (config.edge.id + ".pem"), ignored))
+    first.push_back(
+        {{config.edge.id, config.edge.tenant, std::string(grants::kEvery), grants::kAllRights}});
+  if (fs::exists(certificates / "linkage.pem", ignored)) {
+    std::vector<grants::Grant> of_linkage;
+    for (const std::string& gallery : run::linked_galleries(config))
+      of_linkage.push_back(
+          {std::string(transport::kLinkageName), config.edge.tenant, gallery, grants::kAllRights});
+    if (!of_linkage.empty()) first.push_back(of_linkage);
+  }
+  for (const std::vector<grants::Grant>& of_edge : first) {
+    BAUTA_TRY(const bool given, key.grant_book().give_first(of_edge));
+    for (const grants::Grant& grant : of_edge)
+      if (given)
+        fmt::print(stderr, "bauta: first start: '{}' may do everything on gallery '{}'\n",
+                   grant.edge, grant.gallery);
+  }
+  return {};
+}
+
 Status serve_key(const run::Config& config) {
   BAUTA_CHECK(run::become_user(config.key.user));
   BAUTA_CHECK(harden_process());
@@ -56,6 +81,7 @@ Status serve_key(const run::Config& config) {
   BAUTA_TRY(const std::unique_ptr<key::KeyServer> key,
             key::KeyServer::open(std::move(store), config.data / "key"));
   BAUTA_CHECK(give_first_keys(*key, config.key.tenants));
+  BAUTA_CHECK(give_first_grants(*key, config));
   BAUTA_TRY(const std::unique_ptr<key::EdgeKeyServer> edge_keys,
             key::EdgeKeyServer::open(key->store(), config.data / "key" / "delivered"));
   key::Oversight oversight(key->store(), config.data / "key");
@@ -69,9 +95,17 @@ Status serve_key(const run::Config& config) {
                   [&] { return upkeep.fullest(); });
   observer->watch("bauta_key_ready", "Whether every active key can be derived and has budget left",
                   [&] { return upkeep.ready().ok() ? 1.0 : 0.0; });
-  BAUTA_TRY(const std::unique_ptr<transport::Server> server,
-            transport::Server::serve_key({config.key.listen, config.key.tls}, *key, *edge_keys,
-                                         observer->of_calls(), &oversight));
+  const auto tenant_of_key = [&](const std::string& key_id) -> std::optional<std::string> {
+    const Result<keys::KeyId> id = key::parse_key_id(key_id);
+    if (!id.ok()) return std::nullopt;
+    const Result<keys::KeyRecord> record = key->store().find(*id);
+    return record.ok() ? std::optional(record->tenant) : std::nullopt;
+  };
+  transport::ServerOptions options{config.key.listen, config.key.tls};
+  options.access = {&key->grants(), {}, tenant_of_key};
+  BAUTA_TRY(
+      const std::unique_ptr<transport::Server> server,
+      transport::Server::serve_key(options, *key, *edge_keys, observer->of_calls(), &oversight));
   run::announce_ready(fmt::format("the key service on port {}", server->port()));
   run::wait_for_stop();
   server->drain(config.drain_timeout_ms);

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <fstream>
 #include <sstream>
+#include <thread>
 
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -194,11 +195,23 @@ rest::HttpsClient ServedDeployment::connect_device() const {
   return {"localhost", edge_port_, config_.data / "tls/ca.pem", api_key_};
 }
 
+// The processes take note of it soon.
+Status ServedDeployment::give_rights() {
+  CommonOptions options;
+  options.data = config_.data;
+  options.token = config_.token;
+  BAUTA_TRY(const std::unique_ptr<key::KeyServer> key, open_key_service(options));
+  BAUTA_CHECK(key->grant_book().give_first({{kEdge, "*", "*", grants::kAllRights}}));
+  std::this_thread::sleep_for(std::chrono::seconds(1));
+  return {};
+}
+
 Status ServedDeployment::connect_servers() {
   if (auth_ != nullptr) return {};
   transport::ClientOptions to;
   BAUTA_TRY(to.tls,
             transport::issue_certificate(config_.data / "tls", {kEdge, {}}, config_.data / "tls"));
+  BAUTA_CHECK(give_rights());
   to.address = auth_address_;
   BAUTA_TRY(auth_, transport::connect_auth(to));
   to.address = config_.edge.key_service;

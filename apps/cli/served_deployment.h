@@ -60,6 +60,7 @@ class ServedDeployment {
   Status write_config(const ServedOptions& options);
   Status start_relays(const NetworkProfile& network);
   Status start_process();
+  Status give_rights();
   Status connect_servers();
   Status get_template_seed();
 

@@ -370,6 +370,8 @@ class Catalogue {
   // Deletes the switching keys of the edge to every key, and refuses the id from now on; fine if it
   // is not known, or revoked before. Returns whether the bytes are gone, as Erasure::bytes_gone.
   Result<bool> revoke_edge(std::string_view edge_id);
+  // By name.
+  Result<std::vector<std::string>> revoked_edges();
 
   // For events that do not change the catalogue (those that do are recorded with the change).
   // Empty or valid names only. Returns the new head.

@@ -302,8 +302,10 @@ TEST_F(CatalogueTest, AnEdgeKeyIsFoundUntilItIsRevokedAndNeverAfter) {
   EXPECT_EQ(edge->key_id, "key-1");
   EXPECT_EQ(edge->switching_key, key);
 
+  EXPECT_TRUE(catalogue.revoked_edges()->empty());
   EXPECT_TRUE(*catalogue.revoke_edge("camera-1"));
   EXPECT_TRUE(*catalogue.revoke_edge("camera-1"));
+  EXPECT_EQ(*catalogue.revoked_edges(), std::vector<std::string>{"camera-1"});
   EXPECT_EQ(catalogue.find_edge("key-1", "camera-1").error().code, ErrorCode::refused);
   EXPECT_EQ(catalogue.put_edge("key-1", "camera-1", key).error().code, ErrorCode::refused);
   EXPECT_EQ(catalogue.find_edge("key-2", "camera-1").error().code, ErrorCode::refused);

@@ -100,6 +100,20 @@ Result<std::vector<std::string>> Catalogue::list_edges(std::string_view key_id) 
   }
 }
 
+Result<std::vector<std::string>> Catalogue::revoked_edges() {
+  std::lock_guard lock(state_->reading_mutex);
+  BAUTA_TRY(Statement rows,
+            state_->reading.prepare("SELECT DISTINCT edge_id FROM edge WHERE state <> ?1 ORDER BY "
+                                    "edge_id",
+                                    {kLive}));
+  std::vector<std::string> edges;
+  while (true) {
+    BAUTA_TRY(const bool row, rows.step());
+    if (!row) return edges;
+    edges.emplace_back(rows.text(0));
+  }
+}
+
 Result<bool> Catalogue::revoke_edge(std::string_view edge_id) {
   BAUTA_CHECK(check_name("edge", edge_id));
   std::lock_guard lock(state_->mutex);

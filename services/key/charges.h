@@ -23,6 +23,7 @@ inline constexpr std::array kCharges = {
     ChargeLine{"Key.GetEdgeSwitchingKey", Cost::nothing},
     ChargeLine{"Key.GetImageKeys", Cost::nothing},
     ChargeLine{"Key.GetRenewalKey", Cost::nothing},  // on record
+    ChargeLine{"Key.GetGrants", Cost::nothing},
     ChargeLine{"Key.GetSuccessor", Cost::nothing},
     ChargeLine{"Key.RegisterContract", Cost::nothing},
     ChargeLine{"Key.Admit", Cost::admission},

@@ -134,6 +134,7 @@ class RegisterContractTest : public DirectoryTest {
     ASSERT_TRUE(keys_->give_first_key("tenant").ok());
     ASSERT_TRUE(keys_->give_first_key("other").ok());
     ASSERT_TRUE(keys_->give_first_key("measured", /*evaluation=*/true).ok());
+    ASSERT_TRUE(keys_->grant_book().give_first({{"edge", "*", "*", grants::kAllRights}}).ok());
   }
   void TearDown() override {
     keys_.reset();

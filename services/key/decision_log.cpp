@@ -266,6 +266,23 @@ struct Descriptor {
 
 }  // namespace
 
+keys::KeyId GrantRecord::pack() const {
+  keys::KeyId id{};
+  for (size_t i = 0; i < 8; ++i) id[i] = static_cast<uint8_t>(number >> (8 * i));
+  id[8] = rights;
+  for (size_t i = 0; i < 7; ++i)
+    id[9 + i] = static_cast<uint8_t>(static_cast<uint64_t>(not_after_ms) >> (8 * i));
+  return id;
+}
+
+GrantRecord GrantRecord::unpack(const keys::KeyId& id) {
+  GrantRecord record;
+  for (size_t i = 0; i < 8; ++i) record.number |= uint64_t{id[i]} << (8 * i);
+  record.rights = id[8];
+  for (size_t i = 0; i < 7; ++i) record.not_after_ms |= int64_t{id[9 + i]} << (8 * i);
+  return record;
+}
+
 const char* log_event_name(LogEvent event) {
   switch (event) {
     case LogEvent::identification:
@@ -296,6 +313,12 @@ const char* log_event_name(LogEvent event) {
       return "renewed_to";
     case LogEvent::block_rewritten:
       return "block_rewritten";
+    case LogEvent::grant_given:
+      return "grant_given";
+    case LogEvent::grant_taken:
+      return "grant_taken";
+    case LogEvent::edge_revoked:
+      return "edge_revoked";
     case LogEvent::charged:
       return "charged";
     case LogEvent::contract_registered:

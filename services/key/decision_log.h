@@ -34,7 +34,9 @@ enum class LogEvent : uint8_t {
   renewed_from = 12,  // a key that leads from this one to the next record's was given out
   renewed_to = 13,
   block_rewritten = 14,  // a block without originals was decrypted and encrypted anew
-  // 15 to 17: grants
+  grant_given = 15,      // their key ids are a GrantRecord
+  grant_taken = 16,
+  edge_revoked = 17,
   charged = 20,              // a ticket was spent; outcomes follow, or the process ended before
   contract_registered = 21,  // for a gallery
   subject_named = 22,        // whom the answer to a ticket named
@@ -80,6 +82,21 @@ struct LogEntry {
   uint32_t positions = 0;  // that were compared, or references to admit
   uint32_t bits = 0;       // that the answers can tell at most
 };
+
+// What stands in place of the key's id where the event is one of grants: the number of the list
+// that the change made, and of a grant its rights (0: all of them ended) and end.
+struct GrantRecord {
+  uint64_t number = 0;
+  uint8_t rights = 0;
+  int64_t not_after_ms = 0;  // since 1970 UTC; 0: no end
+
+  keys::KeyId pack() const;
+  static GrantRecord unpack(const keys::KeyId& id);
+};
+inline bool is_of_grants(LogEvent event) {
+  return event == LogEvent::grant_given || event == LogEvent::grant_taken ||
+         event == LogEvent::edge_revoked;
+}
 
 struct LogRecord {
   uint64_t sequence = 0;  // 1, 2, 3 ... without gaps

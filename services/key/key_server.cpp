@@ -139,9 +139,12 @@ Result<std::unique_ptr<KeyServer>> KeyServer::open(std::unique_ptr<keys::KeyStor
     if (const auto found = contracts->find(gallery); !found.ok())
       return make_error(ErrorCode::corrupt, "{}, which the decision log speaks of",
                         found.error().message);
-  return std::unique_ptr<KeyServer>(
+  std::unique_ptr<KeyServer> server(
       new KeyServer(std::move(store), std::move(ledger), std::move(contracts),
-                                                  std::move(public_keys)));
+                    std::move(public_keys)));
+  BAUTA_TRY(server->grant_book_, GrantBook::open(*server->store_, *server->ledger_, directory));
+  BAUTA_CHECK(server->grant_book_->take_over_deliveries());
+  return server;
 }
 
 KeyServer::~KeyServer() {
@@ -322,6 +325,10 @@ Result<v1::RenewalKey> KeyServer::get_renewal_key(const v1::GetRenewalKeyRequest
   return reply;
 }
 
+Result<v1::GetGrantsReply> KeyServer::get_grants(const v1::GetGrantsRequest& request) {
+  return make_grants_reply(*store_, *grant_book_, request);
+}
+
 Result<v1::ImageKeys> KeyServer::get_image_keys(const v1::GetImageKeysRequest& request) {
   BAUTA_TRY(const keys::KeyId id, parse_key_id(request.key_id()));
   BAUTA_TRY(const match::Parameters parameters, match::Parameters::create(request.dimension()));
@@ -375,6 +382,9 @@ Result<KeyServer::Signed> KeyServer::check_signed(TicketKind kind, const std::st
   if (registered.tenant != applicant.key.tenant)
     return make_error(ErrorCode::refused, "gallery {} is not one of tenant '{}'", origin.gallery(),
                       applicant.key.tenant);
+  BAUTA_CHECK(grants().check(scope.edge_id, registered.tenant, scope.gallery,
+                             kind == TicketKind::enrolment ? grants::Right::enrol
+                                                           : grants::Right::recognise));
   asked.contract = registered.contract;
   scope.contract = contract_digest(registered.contract);
   BAUTA_TRY(asked.codes, edge_codes(id, scope.edge_id));
@@ -393,6 +403,8 @@ Result<v1::RegisterContractReply> KeyServer::register_contract(
   BAUTA_CHECK(check_names({&origin.edge_id(), &origin.gallery()}));
   BAUTA_TRY(const keys::KeyRecord record, store_->find(id));
   BAUTA_CHECK(match::Parameters::create(request.contract().dimension()));
+  BAUTA_CHECK(grants().check(origin.edge_id(), record.tenant, origin.gallery(),
+                             grants::Right::admin));
   if (!record.evaluation) BAUTA_CHECK(check_judgeable(request.contract()));
   TicketScope scope;
   scope.kind = TicketKind::contract;

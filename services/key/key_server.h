@@ -19,6 +19,7 @@
 #include "secret/secret_key.h"
 #include "services/answer.h"
 #include "services/key/contracts.h"
+#include "services/key/grant_book.h"
 #include "services/key/ledger.h"
 #include "services/key/public_keys.h"
 #include "services/services.h"
@@ -84,6 +85,7 @@ class KeyServer final : public KeyService {
   Result<v1::GetSuccessorReply> get_successor(const v1::GetSuccessorRequest& request) override;
   Result<v1::RegisterContractReply> register_contract(
       const v1::RegisterContractRequest& request) override;
+  Result<v1::GetGrantsReply> get_grants(const v1::GetGrantsRequest& request) override;
   Result<v1::AdmitReply> admit(const v1::AdmitRequest& request) override;
   Result<v1::DecideReply> decide(const v1::DecideRequest& request) override;
   Result<v1::NameSubjectReply> name_subject(const v1::NameSubjectRequest& request) override;
@@ -144,6 +146,7 @@ class KeyServer final : public KeyService {
   std::unique_ptr<Ledger> ledger_;
   std::unique_ptr<Contracts> contracts_;
   PublicKeys public_keys_;
+  std::unique_ptr<GrantBook> grant_book_;
   std::mutex mutex_;  // guards edge_codes_
   std::map<std::pair<keys::KeyId, std::string>, std::shared_ptr<const EdgeCodes>> edge_codes_;
   std::atomic<uint64_t> derive_us_ = 0, secret_lifetime_us_ = 0;

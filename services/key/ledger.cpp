@@ -166,6 +166,11 @@ void Ledger::forget_old_tickets(int64_t time_ms) {
 
 void Ledger::apply(const LogRecord& record) {
   const LogEntry& entry = record.entry;
+  if (is_of_grants(entry.event)) {
+    grants_.number = std::max(grants_.number, GrantRecord::unpack(entry.key).number);
+    if (entry.event != LogEvent::grant_taken) grants_.edges.insert(entry.edge_id);
+    return;
+  }
   if (entry.nonce != TicketNonce{} && spent_.insert(entry.nonce).second)
     spent_at_.emplace_back(record.time_ms, entry.nonce);
   forget_old_tickets(record.time_ms);
@@ -613,6 +618,15 @@ KeyUsage Ledger::usage(const keys::KeyRecord& key) {
     return std::vector<LogEntry>();
   });
   return usage;
+}
+
+Ledger::GrantsOnRecord Ledger::grants() {
+  GrantsOnRecord found;
+  (void)log_->update([&]() -> Result<std::vector<LogEntry>> {
+    found = grants_;
+    return std::vector<LogEntry>();
+  });
+  return found;
 }
 
 uint64_t Ledger::decisions_of(const keys::KeyId& key) {

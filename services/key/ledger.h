@@ -125,6 +125,14 @@ class Ledger {
   Status clear(const Lock& lock);
 
   KeyUsage usage(const keys::KeyRecord& key);
+  // What is on record of grants: the number of the newest list, and edges that were ever given one
+  // or revoked.
+  struct GrantsOnRecord {
+    uint64_t number = 0;
+    std::set<std::string> edges;
+  };
+  GrantsOnRecord grants();
+
   uint64_t decisions_of(const keys::KeyId& key);
   // Galleries whose contract is on record, and the key of the tenant that they were registered for.
   std::map<std::string, keys::KeyId> contracts();
@@ -196,6 +204,7 @@ class Ledger {
   std::map<TicketNonce, Pending> pending_;
   std::map<TicketNonce, LogNote> unnamed_;  // of accepted 1:N that nobody was named for yet
   std::map<keys::KeyId, Used> used_;
+  GrantsOnRecord grants_;
   std::set<keys::KeyId> spent_budgets_;  // that are on record
   std::map<ClientName, Client> clients_;
   std::map<PersonName, Person> persons_;

@@ -61,6 +61,9 @@ std::vector<Option> options_of(Config& c) {
       {"key", "metrics_listen", Address{&c.key.metrics_listen, true},
        "Where it shows metrics for Prometheus, in plain HTTP; empty: nowhere."},
       {"key", "tenants", &c.key.tenants, "Tenants that are given a first key when they have none."},
+      {"key", "linked_galleries", &c.key.linked_galleries,
+       "Galleries on which the linkage server, if its certificate was made here, may do everything "
+       "at first; 'bauta grants' changes that."},
 
       {"auth", "listen", Address{&c.auth.listen},
        "Where the authentication server listens (gRPC, mutual TLS)."},
@@ -394,6 +397,14 @@ Result<Config> read_config(const fs::path& file) {
   make_absolute(options_of(config), directory);
   for (LinkedEngine& engine : config.linkage.engines) make_absolute(options_of(engine), directory);
   return config;
+}
+
+std::vector<std::string> linked_galleries(const Config& config) {
+  std::vector<std::string> galleries;
+  for (const LinkedEngine& engine : config.linkage.engines)
+    if (engine.config.empty() && engine.key_service == config.key.listen)
+      galleries.insert(galleries.end(), engine.purposes.begin(), engine.purposes.end());
+  return galleries.empty() ? config.key.linked_galleries : galleries;
 }
 
 std::string to_toml(const Config& config) {

@@ -25,6 +25,7 @@ struct KeyConfig {
   std::string user;
   std::string metrics_listen;
   std::vector<std::string> tenants{"default"};
+  std::vector<std::string> linked_galleries{"entrance", "payment"};
 };
 
 struct AuthConfig {
@@ -118,6 +119,10 @@ struct Config {
 // of reading; invalid_argument, with file and line, for what is no TOML, an unknown option, a value
 // of the wrong type or out of range.
 Result<Config> read_config(const std::filesystem::path& file);
+
+// Galleries on which the linkage server gets its first grants at this deployment's key service:
+// those of the engines that are this deployment itself, or else what the configuration names.
+std::vector<std::string> linked_galleries(const Config& config);
 
 // The file that says what `config` says, each option explained.
 std::string to_toml(const Config& config);

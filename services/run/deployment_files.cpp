@@ -68,6 +68,18 @@ Status hand_over(const fs::path& path, const std::string& user) {
   return {};
 }
 
+// Certificates from before roles stood in them are issued anew, where the authority's key is.
+Status bring_forward(const fs::path& authority, const fs::path& certificate) {
+  const Result<transport::Party> party = transport::read_party(certificate);
+  if (party.ok()) return {};
+  if (party.error().code != ErrorCode::refused || !transport::has_authority_key(authority))
+    return party.error();
+  BAUTA_CHECK(transport::reissue_certificate(authority, certificate));
+  fmt::print(stderr, "bauta: {} is issued anew: it says now what its owner is\n",
+             certificate.string());
+  return {};
+}
+
 Status create_role_files(const RoleFiles& role, const fs::path& authority) {
   if (!is_there(role.directory)) BAUTA_CHECK(create_directory(role.directory, 0700));
   BAUTA_CHECK(hand_over(role.directory, role.user));
@@ -75,6 +87,7 @@ Status create_role_files(const RoleFiles& role, const fs::path& authority) {
   if (role.tls->certificate != authority / (role.name + ".pem")) return {};
   if (!is_there(role.tls->certificate))
     BAUTA_CHECK(transport::issue_certificate(authority, {role.name, role.hosts}, authority));
+  BAUTA_CHECK(bring_forward(authority, role.tls->certificate));
   const fs::path private_key = authority / (role.name + ".key");
   return is_there(private_key) ? hand_over(private_key, role.user) : Status();
 }
@@ -150,8 +163,11 @@ Status create_engine_files(const LinkedEngine& engine, const std::string& user) 
   if (engine.config.empty()) return {};
   BAUTA_TRY(const Config config, read_config(engine.config));
   BAUTA_CHECK(create_missing_files(config));
-  if (is_there(engine.tls.certificate)) return hand_over(engine.tls.private_key, user);
   const fs::path authority = config.data / "tls";
+  if (is_there(engine.tls.certificate)) {
+    BAUTA_CHECK(bring_forward(authority, engine.tls.certificate));
+    return hand_over(engine.tls.private_key, user);
+  }
   BAUTA_CHECK(transport::issue_certificate(authority, {"linkage", {}},
                                            engine.tls.certificate.parent_path()));
   return hand_over(engine.tls.private_key, user);
@@ -189,6 +205,7 @@ Status create_missing_files(const Config& config) {
   BAUTA_CHECK(create_directory(config.data, 0711));
   if (!is_there(authority)) BAUTA_CHECK(create_directory(authority, 0711));
   if (!is_there(authority / "ca.pem")) BAUTA_CHECK(transport::create_authority(authority));
+  BAUTA_CHECK(transport::put_away_authority_key(authority));
   for (const RoleFiles& role : roles(config)) BAUTA_CHECK(create_role_files(role, authority));
   if (!config.key.user.empty()) {
     if (!is_there(config.token)) BAUTA_CHECK(create_directory(config.token, 0700));

@@ -126,21 +126,33 @@ struct Authority {
   Owned<EVP_PKEY> key;
 };
 
+// Where it lies, or shall lie.
+fs::path authority_key(const fs::path& directory) {
+  const fs::path before = directory / "ca.key";
+  std::error_code ignored;
+  return fs::exists(before, ignored) ? before : directory / "ca" / "ca.key";
+}
+
+Result<Owned<X509>> read_certificate(const fs::path& path) {
+  BAUTA_TRY(const Bytes bytes, read_file(path, kMaxPem_bytes));
+  const Owned<BIO> memory(BIO_new_mem_buf(bytes.data(), static_cast<int>(bytes.size())));
+  Owned<X509> certificate(PEM_read_bio_X509(memory.get(), nullptr, nullptr, nullptr));
+  ERR_clear_error();
+  if (certificate == nullptr)
+    return make_error(ErrorCode::corrupt, "{} cannot be read", path.string());
+  return certificate;
+}
+
 Result<Authority> read_authority(const fs::path& directory) {
-  for (const char* file : {"ca.pem", "ca.key"}) {
+  for (const fs::path& file : {directory / "ca.pem", authority_key(directory)}) {
     std::error_code ignored;
-    if (!fs::exists(directory / file, ignored))
+    if (!fs::exists(file, ignored))
       return make_error(ErrorCode::not_found,
                         "there is no authority in {}; make one with 'bauta ca init'",
                         directory.string());
   }
-  const fs::path path = directory / "ca.pem";
-  BAUTA_TRY(const Bytes bytes, read_file(path, kMaxPem_bytes));
-  const Owned<BIO> memory(BIO_new_mem_buf(bytes.data(), static_cast<int>(bytes.size())));
-  Owned<X509> certificate(PEM_read_bio_X509(memory.get(), nullptr, nullptr, nullptr));
-  if (certificate == nullptr)
-    return make_error(ErrorCode::corrupt, "{} cannot be read", path.string());
-  BAUTA_TRY(Owned<EVP_PKEY> key, read_key(directory / "ca.key"));
+  BAUTA_TRY(Owned<X509> certificate, read_certificate(directory / "ca.pem"));
+  BAUTA_TRY(Owned<EVP_PKEY> key, read_key(authority_key(directory)));
   return Authority{std::move(certificate), std::move(key)};
 }
 
@@ -154,10 +166,18 @@ bool is_server(const std::string& name) {
   return name == kAuthName || name == kKeyName || name == kStorageName;
 }
 
-// The subjectAltName of a certificate. Servers are reached under their own names; no edge may be.
+Result<Party> party_of_new(const NewCertificate& certificate) {
+  const Party party{certificate.role.value_or(role_of_name(certificate.name)), certificate.name};
+  const std::string uri = role_uri(party);
+  return party_of(std::span(&uri, 1), certificate.name);
+}
+
+// The subjectAltName of a certificate: the role, and hosts. Servers are reached under their own
+// names; no edge may be.
 Result<std::string> alternative_names(const NewCertificate& certificate) {
-  const bool server = is_server(certificate.name);
-  std::string names = server ? "DNS:" + certificate.name : std::string();
+  BAUTA_TRY(const Party party, party_of_new(certificate));
+  std::string names = "URI:" + role_uri(party);
+  if (is_server(certificate.name)) names += ",DNS:" + certificate.name;
   for (const std::string& host : certificate.hosts) {
     const auto of_a_host = [](unsigned char c) {
       return std::isalnum(c) != 0 || c == '.' || c == '-' || c == ':' || c == '*';
@@ -167,7 +187,7 @@ Result<std::string> alternative_names(const NewCertificate& certificate) {
     if (is_server(host) || host == "*")
       return make_error(ErrorCode::invalid_argument,
                         "the host '{}' stands for one of the servers; leave it out", host);
-    if (!names.empty()) names += ',';
+    names += ',';
     names += is_address(host) ? "IP:" : "DNS:";
     names += host;
   }
@@ -201,7 +221,9 @@ Status create_authority(const fs::path& directory) {
   std::error_code ignored;
   if (!fs::exists(directory, ignored)) BAUTA_CHECK(create_directory(directory, 0700));
   BAUTA_CHECK(refuse_existing(directory / "ca.pem"));
-  BAUTA_TRY(const Owned<EVP_PKEY> key, kept_or_new_key(directory / "ca.key"));
+  const fs::path key_path = authority_key(directory);
+  BAUTA_CHECK(create_directory(directory / "ca", 0700));
+  BAUTA_TRY(const Owned<EVP_PKEY> key, kept_or_new_key(key_path));
   BAUTA_TRY(const Owned<X509> certificate,
             begin_certificate("bauta local authority", *key, kAuthorityDays));
   if (X509_set_issuer_name(certificate.get(), X509_get_subject_name(certificate.get())) != 1)
@@ -214,8 +236,103 @@ Status create_authority(const fs::path& directory) {
   if (X509_sign(certificate.get(), key.get(), EVP_sha256()) == 0)
     return openssl_error("sign a certificate");
   BAUTA_TRY(const std::string pem, to_pem(*certificate));
-  BAUTA_CHECK(write_key(directory / "ca.key", *key));
+  BAUTA_CHECK(write_key(key_path, *key));
   return write_file_atomically(directory / "ca.pem", as_bytes(pem));
+}
+
+namespace {
+
+// For the owner of the key, with the alternative names.
+Result<std::string> signed_pem(const Authority& authority, const NewCertificate& wanted,
+                               const std::string& names, EVP_PKEY& key) {
+  BAUTA_TRY(const Owned<X509> certificate, begin_certificate(wanted.name, key, wanted.days));
+  X509& issuer = *authority.certificate;
+  const bool serves = is_server(wanted.name) || !wanted.hosts.empty();
+  if (X509_set_issuer_name(certificate.get(), X509_get_subject_name(&issuer)) != 1)
+    return openssl_error("make a certificate");
+  BAUTA_CHECK(add_extension(*certificate, issuer, NID_basic_constraints, "critical,CA:FALSE"));
+  BAUTA_CHECK(add_extension(*certificate, issuer, NID_key_usage, "critical,digitalSignature"));
+  BAUTA_CHECK(add_extension(*certificate, issuer, NID_ext_key_usage,
+                            serves ? "clientAuth,serverAuth" : "clientAuth"));
+  BAUTA_CHECK(add_extension(*certificate, issuer, NID_subject_alt_name, names));
+  BAUTA_CHECK(add_extension(*certificate, issuer, NID_subject_key_identifier, "hash"));
+  BAUTA_CHECK(add_extension(*certificate, issuer, NID_authority_key_identifier, "keyid"));
+  if (X509_sign(certificate.get(), authority.key.get(), EVP_sha256()) == 0)
+    return openssl_error("sign a certificate");
+  return to_pem(*certificate);
+}
+
+std::string common_name(X509& certificate) {
+  char name[kMaxName_bytes + 1] = {};
+  const int size = X509_NAME_get_text_by_NID(X509_get_subject_name(&certificate), NID_commonName,
+                                             name, sizeof name);
+  return {name, static_cast<size_t>(std::max(size, 0))};
+}
+
+struct Names {
+  std::vector<std::string> uris, hosts;
+};
+
+Names names_of(X509& certificate) {
+  Names names;
+  const std::unique_ptr<GENERAL_NAMES, decltype(&GENERAL_NAMES_free)> all(
+      static_cast<GENERAL_NAMES*>(
+          X509_get_ext_d2i(&certificate, NID_subject_alt_name, nullptr, nullptr)),
+      &GENERAL_NAMES_free);
+  for (int i = 0; all != nullptr && i < sk_GENERAL_NAME_num(all.get()); ++i) {
+    const GENERAL_NAME& name = *sk_GENERAL_NAME_value(all.get(), i);
+    if (name.type != GEN_URI && name.type != GEN_DNS && name.type != GEN_IPADD) continue;
+    const ASN1_STRING* const value = name.type == GEN_IPADD ? name.d.iPAddress : name.d.ia5;
+    const auto size = static_cast<size_t>(ASN1_STRING_length(value));
+    std::string text(reinterpret_cast<const char*>(ASN1_STRING_get0_data(value)), size);
+    if (name.type == GEN_IPADD) {
+      char address[INET6_ADDRSTRLEN] = {};
+      if ((size != 4 && size != 16) || inet_ntop(size == 4 ? AF_INET : AF_INET6, text.data(),
+                                                 address, sizeof address) == nullptr)
+        continue;
+      text = address;
+    }
+    (name.type == GEN_URI ? names.uris : names.hosts).push_back(std::move(text));
+  }
+  return names;
+}
+
+}  // namespace
+
+Result<Party> read_party(const fs::path& path) {
+  BAUTA_TRY(const Owned<X509> certificate, read_certificate(path));
+  return party_of(names_of(*certificate).uris, common_name(*certificate));
+}
+
+Status reissue_certificate(const fs::path& directory, const fs::path& path, int days) {
+  BAUTA_TRY(const Owned<X509> before, read_certificate(path));
+  NewCertificate wanted{common_name(*before), names_of(*before).hosts, days};
+  std::erase_if(wanted.hosts, is_server);
+  BAUTA_CHECK(check_certificate_name(wanted.name));
+  if (const Result<Party> party = read_party(path); party.ok()) wanted.role = party->role;
+  BAUTA_TRY(const std::string names, alternative_names(wanted));
+  BAUTA_TRY(const Authority authority, read_authority(directory));
+  const Owned<EVP_PKEY> key(X509_get_pubkey(before.get()));
+  if (key == nullptr) return openssl_error("read a certificate's key");
+  BAUTA_TRY(const std::string pem, signed_pem(authority, wanted, names, *key));
+  return write_file_atomically(path, as_bytes(pem));
+}
+
+bool has_authority_key(const fs::path& directory) {
+  std::error_code ignored;
+  return fs::exists(authority_key(directory), ignored);
+}
+
+Status put_away_authority_key(const fs::path& directory) {
+  std::error_code failed;
+  if (!fs::exists(directory / "ca.key", failed)) return {};
+  BAUTA_CHECK(create_directory(directory / "ca", 0700));
+  fs::rename(directory / "ca.key", directory / "ca" / "ca.key", failed);
+  if (failed)
+    return make_error(ErrorCode::unavailable, "cannot move {} to its own folder: {}",
+                      (directory / "ca.key").string(), failed.message());
+  BAUTA_CHECK(sync_directory(directory / "ca"));
+  return sync_directory(directory);
 }
 
 Result<TlsFiles> issue_certificate(const fs::path& directory, const NewCertificate& wanted,
@@ -227,20 +344,7 @@ Result<TlsFiles> issue_certificate(const fs::path& directory, const NewCertifica
   BAUTA_CHECK(refuse_existing(files.certificate));
   BAUTA_TRY(const Authority authority, read_authority(directory));
   BAUTA_TRY(const Owned<EVP_PKEY> key, kept_or_new_key(files.private_key));
-  BAUTA_TRY(const Owned<X509> certificate, begin_certificate(wanted.name, *key, wanted.days));
-  X509& issuer = *authority.certificate;
-  if (X509_set_issuer_name(certificate.get(), X509_get_subject_name(&issuer)) != 1)
-    return openssl_error("make a certificate");
-  BAUTA_CHECK(add_extension(*certificate, issuer, NID_basic_constraints, "critical,CA:FALSE"));
-  BAUTA_CHECK(add_extension(*certificate, issuer, NID_key_usage, "critical,digitalSignature"));
-  BAUTA_CHECK(add_extension(*certificate, issuer, NID_ext_key_usage,
-                            names.empty() ? "clientAuth" : "clientAuth,serverAuth"));
-  if (!names.empty()) BAUTA_CHECK(add_extension(*certificate, issuer, NID_subject_alt_name, names));
-  BAUTA_CHECK(add_extension(*certificate, issuer, NID_subject_key_identifier, "hash"));
-  BAUTA_CHECK(add_extension(*certificate, issuer, NID_authority_key_identifier, "keyid"));
-  if (X509_sign(certificate.get(), authority.key.get(), EVP_sha256()) == 0)
-    return openssl_error("sign a certificate");
-  BAUTA_TRY(const std::string pem, to_pem(*certificate));
+  BAUTA_TRY(const std::string pem, signed_pem(authority, wanted, names, *key));
   BAUTA_CHECK(create_directory(out, 0700));
   BAUTA_CHECK(write_key(files.private_key, *key));
   BAUTA_CHECK(write_file_atomically(files.certificate, as_bytes(pem)));

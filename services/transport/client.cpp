@@ -198,6 +198,9 @@ class KeyClient final : public KeyService {
   Result<v1::RenewalKey> get_renewal_key(const v1::GetRenewalKeyRequest& request) override {
     return client_.call(&Stub::GetRenewalKey, request, kReadsKeys);
   }
+  Result<v1::GetGrantsReply> get_grants(const v1::GetGrantsRequest& request) override {
+    return client_.call(&Stub::GetGrants, request, kRead);
+  }
   Result<v1::AdmitReply> admit(const v1::AdmitRequest& request) override {
     return client_.call(&Stub::Admit, request, kRead);
   }

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <exception>
 
+#include <grpc/grpc_security_constants.h>
 #include <grpcpp/resource_quota.h>
 #include <grpcpp/security/auth_context.h>
 #include <grpcpp/server.h>
@@ -13,6 +14,7 @@
 #include "bauta/v1/auth.grpc.pb.h"
 #include "bauta/v1/key.grpc.pb.h"
 #include "bauta/v1/platform.grpc.pb.h"
+#include "services/transport/gatekeeper.h"
 #include "services/transport/status.h"
 #include "services/transport/tls_credentials.h"
 
@@ -37,64 +39,66 @@ std::string request_id_of(const grpc::ServerContext& context) {
              : std::string(field->second.data(), field->second.size());
 }
 
-bool is_edge(std::string_view name) {
-  return !name.empty() && name != kAuthName && name != kKeyName && name != kStorageName;
+// Whom the certificate names. Error refused: it does not say what its owner is.
+Result<Party> caller_of(const grpc::ServerContext& context) {
+  std::vector<std::string> uris;
+  for (const grpc::string_ref& uri :
+       context.auth_context()->FindPropertyValues(GRPC_PEER_URI_PROPERTY_NAME))
+    uris.emplace_back(uri.data(), uri.size());
+  return party_of(uris, common_name(context));
 }
 
-// Whom a service is for.
-using Admits = bool (*)(std::string_view common_name);
-bool admits_edges(std::string_view name) {
-  return is_edge(name);
-}
-bool admits_auth(std::string_view name) {
-  return name == kAuthName;
-}
+// Asked many times a second, and of no interest while it succeeds.
+constexpr std::string_view kSilent = "bauta.v1.Key.GetGrants";
 
-bool admits_linkage(std::string_view name) {
-  return name == kLinkageName;
-}
-
-// What every call passes through: who calls, how many there are, and an exception's end.
+// What every call passes through: who calls, whether it may, how many there are, and an exception's
+// end.
 class Gate {
  public:
-  Gate(int max_concurrent_calls, CallObserver observer)
-      : max_concurrent_calls_(max_concurrent_calls), observer_(std::move(observer)) {}
+  Gate(int max_concurrent_calls, Access access, CallObserver observer)
+      : max_concurrent_calls_(max_concurrent_calls),
+        gatekeeper_(std::move(access)),
+        observer_(std::move(observer)) {}
 
-  // serve() -> Status.
+  // One call. Again: whether the caller still may.
+  struct Admitted {
+    Party caller;
+    std::function<Status()> again;
+  };
+
+  // serve(Admitted) -> Status.
   template <typename Request, typename Serve>
-  grpc::Status pass(const char* method, Admits admits, const grpc::ServerContext& context,
+  grpc::Status pass(const char* method, const BoundRule& rule, const grpc::ServerContext& context,
                     const Request& request, Serve serve) {
     ServedCall call;
     const auto start = Clock::now();
     call.method = method;
-    call.peer = common_name(context);
+    const Result<Party> caller = caller_of(context);
+    call.peer = caller.ok() ? caller->name : common_name(context);
     set_request_id(request_id_of(context));
     call.request_id = request_id();
-    const Status status = guarded(call.peer, admits, request, serve);
+    const Status status =
+        caller.ok() ? guarded(*caller, rule, request, serve) : Status(caller.error());
     call.duration_us =
         std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - start).count();
     if (!status.ok()) call.error = &status.error();
-    if (observer_) observer_(call);
+    if (observer_ && (call.error != nullptr || rule.rule().rpc != kSilent)) observer_(call);
     return status.ok() ? grpc::Status::OK : to_grpc(status.error());
   }
 
+  const Gatekeeper& keeper() const { return gatekeeper_; }
+
  private:
   template <typename Request, typename Serve>
-  Status guarded(const std::string& peer, Admits admits, const Request& request, Serve serve) {
-    if (!admits(peer))
-      return make_error(ErrorCode::refused, "a certificate for '{}' may not ask this", peer);
-    if constexpr (requires { request.edge_id(); }) {
-      if (admits == admits_edges && request.edge_id() != peer)
-        return make_error(ErrorCode::refused,
-                          "the request is in the name of edge '{}', the certificate is for '{}'",
-                          request.edge_id(), peer);
-    }
+  Status guarded(const Party& caller, const BoundRule& rule, const Request& request, Serve serve) {
+    const Admitted admitted{caller, [&] { return gatekeeper_.check(caller, rule, request); }};
     const Place place(calls_);
-    if (place.number > max_concurrent_calls_)
-      return make_error(ErrorCode::busy, "{} requests are at work already; try again",
-                        max_concurrent_calls_);
     try {
-      return serve();
+      BAUTA_CHECK(admitted.again());
+      if (place.number > max_concurrent_calls_)
+        return make_error(ErrorCode::busy, "{} requests are at work already; try again",
+                          max_concurrent_calls_);
+      return serve(admitted);
     } catch (const std::exception& exception) {
       return make_error(ErrorCode::internal, "internal error: {}", exception.what());
     }
@@ -110,6 +114,7 @@ class Gate {
   };
 
   const int max_concurrent_calls_;
+  const Gatekeeper gatekeeper_;
   const CallObserver observer_;
   std::atomic<int> calls_{0};
 };
@@ -119,21 +124,21 @@ using Method = Result<Reply> (Service::*)(const Request&);
 
 // One unary rpc: the gate, then the service.
 template <typename Service, typename Request, typename Reply>
-grpc::Status serve(Gate& gate, const char* name, Admits admits, Service& service,
+grpc::Status serve(Gate& gate, const char* name, const BoundRule& rule, Service& service,
                    Method<Service, Request, Reply> method, const grpc::ServerContext& context,
                    const Request& request, Reply& reply) {
-  return gate.pass(name, admits, context, request, [&]() -> Status {
+  return gate.pass(name, rule, context, request, [&](const Gate::Admitted&) -> Status {
     BAUTA_TRY(reply, (service.*method)(request));
     return {};
   });
 }
 
 template <typename Service, typename Request, typename Reply>
-grpc::Status serve_streamed(Gate& gate, const char* name, Admits admits, Service& service,
+grpc::Status serve_streamed(Gate& gate, const char* name, const BoundRule& rule, Service& service,
                             Method<Service, Request, Reply> method,
                             const grpc::ServerContext& context, const Request& request,
                             grpc::ServerWriter<v1::Chunk>& writer) {
-  return gate.pass(name, admits, context, request, [&]() -> Status {
+  return gate.pass(name, rule, context, request, [&](const Gate::Admitted& admitted) -> Status {
     BAUTA_TRY(const Reply reply, (service.*method)(request));
     std::string bytes;
     if (reply.ByteSizeLong() >= kMaxStreamedReply_bytes || !reply.SerializeToString(&bytes))
@@ -141,6 +146,7 @@ grpc::Status serve_streamed(Gate& gate, const char* name, Admits admits, Service
                         kMaxStreamedReply_bytes);
     v1::Chunk chunk;
     for (size_t offset = 0; offset < bytes.size(); offset += kChunk_bytes) {
+      BAUTA_CHECK(admitted.again());
       chunk.set_part(bytes.substr(offset, kChunk_bytes));
       if (!writer.Write(chunk)) return make_error(ErrorCode::unavailable, "the caller went away");
     }
@@ -148,10 +154,16 @@ grpc::Status serve_streamed(Gate& gate, const char* name, Admits admits, Service
   });
 }
 
+// The line of a service's rpc; found once.
+#define BAUTA_RULE(Rpc, RequestType) \
+  static const BoundRule rule =      \
+      BoundRule::find(std::string(kService) + #Rpc, v1::RequestType::default_instance())
+
 #define BAUTA_RPC(Rpc, RequestType, ReplyType, method)                                     \
   grpc::Status Rpc(grpc::ServerContext* context, const v1::RequestType* request,           \
                    v1::ReplyType* reply) override {                                        \
-    return serve(gate_, #Rpc, kAdmits, service_,                                           \
+    BAUTA_RULE(Rpc, RequestType);                                                          \
+    return serve(gate_, #Rpc, rule, service_,                                              \
                  &std::remove_reference_t<decltype(service_)>::method, *context, *request, \
                  *reply);                                                                  \
   }
@@ -160,7 +172,8 @@ grpc::Status serve_streamed(Gate& gate, const char* name, Admits admits, Service
 #define BAUTA_STREAMED_RPC(Rpc, RequestType, method)                                      \
   grpc::Status Rpc(grpc::ServerContext* context, const v1::RequestType* request,          \
                    grpc::ServerWriter<v1::Chunk>* writer) override {                      \
-    return serve_streamed(gate_, #Rpc, kAdmits, service_,                                 \
+    BAUTA_RULE(Rpc, RequestType);                                                         \
+    return serve_streamed(gate_, #Rpc, rule, service_,                                    \
                           &std::remove_reference_t<decltype(service_)>::method, *context, \
                           *request, *writer);                                             \
   }
@@ -170,7 +183,19 @@ class AuthRpcs final : public v1::Auth::Service {
   AuthRpcs(AuthService& service, Gate& gate) : service_(service), gate_(gate) {}
 
   BAUTA_RPC(CreateGallery, CreateGalleryRequest, Gallery, create_gallery)
-  BAUTA_RPC(ListGalleries, ListGalleriesRequest, ListGalleriesReply, list_galleries)
+  // Those that the edge may know of.
+  grpc::Status ListGalleries(grpc::ServerContext* context, const v1::ListGalleriesRequest* request,
+                             v1::ListGalleriesReply* reply) override {
+    BAUTA_RULE(ListGalleries, ListGalleriesRequest);
+    return gate_.pass(
+        "ListGalleries", rule, *context, *request, [&](const Gate::Admitted& admitted) -> Status {
+          BAUTA_TRY(const v1::ListGalleriesReply all, service_.list_galleries(*request));
+          for (const v1::Gallery& gallery : all.galleries())
+            if (gate_.keeper().may_see(admitted.caller, gallery.gallery(), gallery.key_id()))
+              *reply->add_galleries() = gallery;
+          return {};
+        });
+  }
   BAUTA_RPC(GetGallery, GetGalleryRequest, Gallery, get_gallery)
   BAUTA_RPC(DeleteGallery, DeleteGalleryRequest, DeleteGalleryReply, delete_gallery)
   BAUTA_RPC(Enrol, EnrolRequest, EnrolReply, enrol)
@@ -180,7 +205,7 @@ class AuthRpcs final : public v1::Auth::Service {
   BAUTA_RPC(RenewGallery, RenewGalleryRequest, Renewal, renew_gallery)
 
  private:
-  static constexpr Admits kAdmits = admits_edges;
+  static constexpr const char* kService = "bauta.v1.Auth.";
   AuthService& service_;
   Gate& gate_;
 };
@@ -194,6 +219,7 @@ class KeyRpcs final : public v1::Key::Service {
   BAUTA_RPC(GetEdgeSwitchingKey, GetEdgeSwitchingKeyRequest, EdgeSwitchingKey,
             get_edge_switching_key)
   BAUTA_RPC(GetRenewalKey, GetRenewalKeyRequest, RenewalKey, get_renewal_key)
+  BAUTA_RPC(GetGrants, GetGrantsRequest, GetGrantsReply, get_grants)
   BAUTA_RPC(Admit, AdmitRequest, AdmitReply, admit)
   BAUTA_RPC(GetSuccessor, GetSuccessorRequest, GetSuccessorReply, get_successor)
   BAUTA_RPC(RegisterContract, RegisterContractRequest, RegisterContractReply, register_contract)
@@ -201,7 +227,7 @@ class KeyRpcs final : public v1::Key::Service {
   BAUTA_RPC(NameSubject, NameSubjectRequest, NameSubjectReply, name_subject)
 
  private:
-  static constexpr Admits kAdmits = admits_auth;
+  static constexpr const char* kService = "bauta.v1.Key.";
   KeyService& service_;
   Gate& gate_;
 };
@@ -214,7 +240,7 @@ class EdgeKeyRpcs final : public v1::EdgeKeys::Service {
   BAUTA_RPC(GetEdgeKey, GetEdgeKeyRequest, EdgeKey, get_edge_key)
 
  private:
-  static constexpr Admits kAdmits = admits_edges;
+  static constexpr const char* kService = "bauta.v1.EdgeKeys.";
   EdgeKeyService& service_;
   Gate& gate_;
 };
@@ -227,7 +253,7 @@ class CollectionRpcs final : public v1::Collection::Service {
   BAUTA_STREAMED_RPC(ExportGallery, ExportGalleryRequest, export_gallery)
 
  private:
-  static constexpr Admits kAdmits = admits_linkage;
+  static constexpr const char* kService = "bauta.v1.Collection.";
   CollectionService& service_;
   Gate& gate_;
 };
@@ -240,7 +266,7 @@ class OversightRpcs final : public v1::Oversight::Service {
   BAUTA_RPC(CheckDecisions, CheckDecisionsRequest, CheckDecisionsReply, check_decisions)
 
  private:
-  static constexpr Admits kAdmits = admits_linkage;
+  static constexpr const char* kService = "bauta.v1.Oversight.";
   OversightService& service_;
   Gate& gate_;
 };
@@ -257,25 +283,22 @@ class StorageRpcs final : public v1::Storage::Service {
   BAUTA_RPC(PutBackup, PutBackupRequest, PutBackupReply, put_backup)
   BAUTA_RPC(ListBackups, ListBackupsRequest, ListBackupsReply, list_backups)
   BAUTA_RPC(DeleteBackup, DeleteBackupRequest, DeleteBackupReply, delete_backup)
-  grpc::Status GetBackup(grpc::ServerContext* context, const v1::GetBackupRequest* request,
-                         grpc::ServerWriter<v1::Chunk>* writer) override {
-    return serve_streamed(gate_, "GetBackup", kAdmits, service_, &StorageService::get_backup,
-                          *context, *request, *writer);
-  }
+  BAUTA_STREAMED_RPC(GetBackup, GetBackupRequest, get_backup)
 
  private:
-  static constexpr Admits kAdmits = admits_linkage;
+  static constexpr const char* kService = "bauta.v1.Storage.";
   StorageService& service_;
   Gate& gate_;
 };
 
 #undef BAUTA_STREAMED_RPC
 #undef BAUTA_RPC
+#undef BAUTA_RULE
 
 class RunningServer final : public Server {
  public:
   RunningServer(const ServerOptions& options, CallObserver observer)
-      : gate_(options.max_concurrent_calls, std::move(observer)) {}
+      : gate_(options.max_concurrent_calls, options.access, std::move(observer)) {}
   ~RunningServer() override { drain(0); }
 
   Gate& gate() { return gate_; }
@@ -321,6 +344,7 @@ class RunningServer final : public Server {
 Result<std::unique_ptr<Server>> Server::serve_auth(const ServerOptions& options, AuthService& auth,
                                                    CallObserver observer,
                                                    CollectionService* collection) {
+  BAUTA_ASSERT(options.access.grants != nullptr);
   auto server = std::make_unique<RunningServer>(options, std::move(observer));
   server->add(std::make_unique<AuthRpcs>(auth, server->gate()));
   if (collection != nullptr)
@@ -332,6 +356,7 @@ Result<std::unique_ptr<Server>> Server::serve_auth(const ServerOptions& options,
 Result<std::unique_ptr<Server>> Server::serve_key(const ServerOptions& options, KeyService& key,
                                                   EdgeKeyService& edge_keys, CallObserver observer,
                                                   OversightService* oversight) {
+  BAUTA_ASSERT(options.access.grants != nullptr);
   auto server = std::make_unique<RunningServer>(options, std::move(observer));
   server->add(std::make_unique<KeyRpcs>(key, server->gate()));
   server->add(std::make_unique<EdgeKeyRpcs>(edge_keys, server->gate()));

@@ -1,21 +1,24 @@
 // A server: an implementation of the interfaces of services/services.h behind a TLS port. Who may
-// call what follows from the caller's certificate: what auth.proto offers is for edges, Key for the
-// authentication server, EdgeKeys for edges, Collection, Oversight and Storage for the linkage
-// server; and a request that names an edge must come from that edge.
+// call what follows from the role in the caller's certificate and from the grants, by the table of
+// services/transport/rpc_rules.h.
 #pragma once
 
 #include <functional>
 #include <memory>
 
 #include "services/services.h"
+#include "services/transport/gatekeeper.h"
 #include "services/transport/transport.h"
 
 namespace bauta::transport {
 
+inline constexpr int kMaxConcurrentCalls = 64;
+
 struct ServerOptions {
   std::string listen;  // HOST:PORT; port 0 takes a free one
   TlsFiles tls;
-  int max_concurrent_calls = 64;  // more are refused as busy
+  int max_concurrent_calls = kMaxConcurrentCalls;  // more are refused as busy
+  Access access = {};  // of the authentication server and the key service: with grants
 };
 
 // What one call was, for logs and counters. No personal data.

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
+#include "services/transport/certificates.h"
 
 namespace bauta::transport {
 namespace {
@@ -41,6 +42,7 @@ Result<TlsTexts> read_tls(const TlsFiles& files) {
     return make_error(ErrorCode::refused,
                       "{} can be read by others than its owner; correct it with 'chmod 600'",
                       files.private_key.string());
+  BAUTA_CHECK(read_party(files.certificate));
   return texts;
 }
 

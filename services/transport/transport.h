@@ -1,11 +1,12 @@
 // What clients and servers of services/transport share: who is who, and the limits of a message.
 //
 // Every connection is TLS (1.2 or later) with certificates on both sides, checked against one CA.
-// The common name of a certificate is its owner's name: "auth", "key" and "storage" are the
-// servers, every other name is the edge of that name; "linkage" is the linkage server, which is an
-// edge of every engine that it serves, may collect that engine's log and backups and see the states
-// of its keys. A client also checks that the server it reaches is the one it means: its certificate
-// must be for the host name "auth", "key" or "storage", whatever the address.
+// A certificate says who its owner is by one alternative name, bauta://ROLE/NAME
+// (services/transport/roles.h): "auth", "key" and "storage" are the servers; "linkage" is the
+// linkage server, which is also an edge of every engine that it serves, may collect that engine's
+// log and backups and see the states of its keys. A client also checks that the server it reaches
+// is the one it means: its certificate must be for the host name "auth", "key" or "storage",
+// whatever the address.
 #pragma once
 
 #include <cstddef>

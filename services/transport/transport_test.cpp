@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
+#include "services/grants/test_grants.h"
 #include "services/transport/certificates.h"
 #include "services/transport/client.h"
 #include "services/transport/server.h"
@@ -69,6 +70,9 @@ class FakeKey final : public KeyService, public EdgeKeyService {
   Result<v1::RenewalKey> get_renewal_key(const v1::GetRenewalKeyRequest&) override {
     return v1::RenewalKey();
   }
+  Result<v1::GetGrantsReply> get_grants(const v1::GetGrantsRequest&) override {
+    return v1::GetGrantsReply();
+  }
   Result<v1::AdmitReply> admit(const v1::AdmitRequest&) override { return v1::AdmitReply(); }
   Result<v1::DecideReply> decide(const v1::DecideRequest& request) override {
     v1::DecideReply reply;
@@ -117,9 +121,12 @@ class TransportTest : public testing::Test {
     std::string pattern = (fs::temp_directory_path() / "bauta-transport-XXXXXX").string();
     directory_ = mkdtemp(pattern.data());
     ASSERT_TRUE(create_authority(directory_ / "ca").ok());
+    grants_ = std::make_unique<grants::TestGrants>(directory_ / "grants");
+    for (const char* edge : {"door", "gate", "hall", "linkage"}) grants_->give(edge);
     auth_server_ = start_auth(issue("auth"));
-    key_server_ =
-        Server::serve_key({"127.0.0.1:0", issue("key")}, key_, key_, {}, &oversight_).value();
+    ServerOptions options{"127.0.0.1:0", issue("key")};
+    options.access = access();
+    key_server_ = Server::serve_key(options, key_, key_, {}, &oversight_).value();
   }
   void TearDown() override { fs::remove_all(directory_); }
 
@@ -129,7 +136,14 @@ class TransportTest : public testing::Test {
         .value();
   }
   std::unique_ptr<Server> start_auth(const TlsFiles& tls) {
-    return Server::serve_auth({"127.0.0.1:0", tls}, auth_).value();
+    ServerOptions options{"127.0.0.1:0", tls};
+    options.access = access();
+    return Server::serve_auth(options, auth_).value();
+  }
+  // Every gallery and key is of one tenant.
+  Access access() {
+    const auto tenant = [](const std::string&) { return std::optional<std::string>("default"); };
+    return {&grants_->grants(), tenant, tenant};
   }
   ClientOptions to(const Server& server, const TlsFiles& tls) {
     ClientOptions options{fmt::format("127.0.0.1:{}", server.port()), tls};
@@ -150,6 +164,7 @@ class TransportTest : public testing::Test {
   FakeAuth auth_;
   FakeKey key_;
   FakeOversight oversight_;
+  std::unique_ptr<grants::TestGrants> grants_;
   std::unique_ptr<Server> auth_server_, key_server_;
 };
 
@@ -173,7 +188,7 @@ TEST_F(TransportTest, CarriesRequestsErrorsAndRequestIds) {
 }
 
 TEST_F(TransportTest, StreamsWhatIsLargerThanAMessage) {
-  TlsFiles auth = issue("second");  // only the name counts, which is not "auth"
+  TlsFiles auth = issue("second");  // an edge
   EXPECT_EQ(connect_key(to(*key_server_, auth)).value()->get_evaluation_keys({}).error().code,
             ErrorCode::refused);
   auth.certificate = directory_ / "of-ca/auth.pem";
@@ -255,6 +270,7 @@ TEST_F(TransportTest, ReportsDeadlinesAndSurvivesARestart) {
   ServerOptions again{
       fmt::format("127.0.0.1:{}", port),
       {directory_ / "ca/ca.pem", directory_ / "of-ca/auth.pem", directory_ / "of-ca/auth.key"}};
+  again.access = access();
   auth_server_ = Server::serve_auth(again, auth_).value();
   EXPECT_EQ(code_of(*client), ErrorCode{});
   EXPECT_EQ(Server::serve_auth(again, auth_).error().code, ErrorCode::busy);
@@ -273,7 +289,7 @@ TEST_F(TransportTest, DrainsWhatIsAtWork) {
 TEST_F(TransportTest, RefusesMoreCallsThanItsLimit) {
   const TlsFiles tls{directory_ / "ca/ca.pem", directory_ / "of-ca/auth.pem",
                      directory_ / "of-ca/auth.key"};
-  const auto server = Server::serve_auth({"127.0.0.1:0", tls, 1}, auth_).value();
+  const auto server = Server::serve_auth({"127.0.0.1:0", tls, 1, access()}, auth_).value();
   const auto client = connect_auth(to(*server, issue("door"))).value();
   std::thread caller([&] { (void)client->erase({}); });
   std::this_thread::sleep_for(std::chrono::milliseconds(200));
@@ -287,7 +303,7 @@ TEST_F(TransportTest, KeepsPrivateKeysPrivate) {
   struct stat status {};
   ASSERT_EQ(stat(door.private_key.c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0600u);
-  ASSERT_EQ(stat((directory_ / "ca/ca.key").c_str(), &status), 0);
+  ASSERT_EQ(stat((directory_ / "ca/ca/ca.key").c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0600u);
   fs::permissions(door.private_key, fs::perms(0644));
   EXPECT_EQ(connect_auth(to(*auth_server_, door)).error().code, ErrorCode::refused);
@@ -300,17 +316,47 @@ TEST_F(TransportTest, GoesOnWhereAnInterruptedIssueEnded) {
   ASSERT_TRUE(create_authority(authority).ok());
   const TlsFiles files = issue_certificate(authority, {"edge", {}}, authority).value();
   for (const char* name : {"ca", "edge"}) {
-    const Bytes key = read_file(authority / (std::string(name) + ".key"), 1 << 16).value();
+    const fs::path key_path = authority / (name == std::string("ca") ? "ca/ca.key" : "edge.key");
+    const Bytes key = read_file(key_path, 1 << 16).value();
     fs::remove(authority / (std::string(name) + ".pem"));
     if (name == std::string("ca"))
       ASSERT_TRUE(create_authority(authority).ok());
     else
       ASSERT_TRUE(issue_certificate(authority, {"edge", {}}, authority).ok());
-    EXPECT_EQ(read_file(authority / (std::string(name) + ".key"), 1 << 16).value(), key);
+    EXPECT_EQ(read_file(key_path, 1 << 16).value(), key);
   }
   fs::remove(files.certificate);
   ASSERT_TRUE(write_file_atomically(files.private_key, as_bytes("no key"), 0600).ok());
   EXPECT_EQ(issue_certificate(authority, {"edge", {}}, authority).error().code, ErrorCode::corrupt);
+}
+
+TEST_F(TransportTest, IssuesACertificateAnewForTheSameKeyNameAndHosts) {
+  const TlsFiles door = issue("door");
+  const Bytes before = read_file(door.certificate, 1 << 16).value();
+  ASSERT_TRUE(reissue_certificate(directory_ / "ca", door.certificate).ok());
+  EXPECT_NE(read_file(door.certificate, 1 << 16).value(), before);
+  EXPECT_EQ(read_party(door.certificate).value(), (Party{Role::edge, "door"}));
+  EXPECT_EQ(identify_with(door), ErrorCode{});
+  for (const char* name : {"auth", "key", "storage", "linkage"}) {
+    const fs::path file = directory_ / "of-ca" / (std::string(name) + ".pem");
+    if (!fs::exists(file)) issue(name);
+    ASSERT_TRUE(reissue_certificate(directory_ / "ca", file).ok()) << name;
+    EXPECT_EQ(read_party(file).value(), (Party{role_of_name(name), name}));
+  }
+  const auto again = start_auth(
+      {directory_ / "ca/ca.pem", directory_ / "of-ca/auth.pem", directory_ / "of-ca/auth.key"});
+  EXPECT_EQ(code_of(*connect_auth(to(*again, door)).value()), ErrorCode{});
+}
+
+TEST_F(TransportTest, ReadsAnAuthoritysKeyWhereItLayBefore) {
+  const fs::path authority = directory_ / "ca";
+  fs::rename(authority / "ca/ca.key", authority / "ca.key");
+  EXPECT_TRUE(has_authority_key(authority));
+  EXPECT_EQ(identify_with(issue("door")), ErrorCode{});
+  ASSERT_TRUE(put_away_authority_key(authority).ok());
+  ASSERT_TRUE(put_away_authority_key(authority).ok());
+  EXPECT_FALSE(fs::exists(authority / "ca.key"));
+  EXPECT_EQ(code_of(*connect_auth(to(*auth_server_, issue("hall"))).value()), ErrorCode::refused);
 }
 
 TEST_F(TransportTest, IssuesNoCertificateThatLies) {
@@ -324,6 +370,9 @@ TEST_F(TransportTest, IssuesNoCertificateThatLies) {
   EXPECT_EQ(issue_for("../edge", "host"), ErrorCode::invalid_argument);
   EXPECT_EQ(issue_for("ca", "host"), ErrorCode::invalid_argument);
   EXPECT_EQ(issue_for("", "host"), ErrorCode::invalid_argument);
+  NewCertificate auth_by_another_name{"edge", {}};
+  auth_by_another_name.role = Role::auth;
+  EXPECT_FALSE(issue_certificate(directory_ / "ca", auth_by_another_name, directory_ / "out").ok());
   EXPECT_EQ(issue_for("edge", "::1"), ErrorCode{});
   EXPECT_EQ(issue_for("edge", "::1"), ErrorCode::already_exists);
   EXPECT_EQ(create_authority(directory_ / "ca").error().code, ErrorCode::already_exists);

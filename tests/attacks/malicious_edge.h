@@ -109,6 +109,8 @@ class MaliciousEdge {
  private:
   static secret::SecretKey issue(Parties& parties, const std::string& edge_id) {
     EXPECT_TRUE(parties.auth->admit_edge(parties.tenant_key(), edge_id, kTestDimension).ok());
+    EXPECT_TRUE(
+        parties.key->grant_book().give_first({{edge_id, "*", "*", grants::kAllRights}}).ok());
     return std::move(parties.key->issue_edge_key(parties.tenant_key(), edge_id, kTestDimension))
         .value();
   }

@@ -116,7 +116,7 @@ class Isolation(unittest.TestCase):
                 status = pathlib.Path(f"/proc/{d.pid(role)}/status").read_text()
                 uids[role] = {int(uid) for line in status.splitlines() if line.startswith("Uid:") for uid in line.split()[1:]}
             self.assertEqual(uids, {"auth": {pwd.getpwnam("nobody").pw_uid}, "key": {pwd.getpwnam("daemon").pw_uid}})
-            for path in (d.data / "key", d.directory / "token", d.data / "tls/key.key", d.data / "tls/ca.key",
+            for path in (d.data / "key", d.directory / "token", d.data / "tls/key.key", d.data / "tls/ca/ca.key",
                          d.data / "edge", f"/proc/{d.pid('key')}/mem"):
                 self.assertTrue(os.path.exists(path), path)
                 command = ["ls", path] if os.path.isdir(path) else ["head", "-c1", path]

@@ -269,6 +269,9 @@ class ClientLibrary(unittest.TestCase):
             issued = subprocess.run([BAUTA, "ca", "issue", "--ca", d.data / "tls", "--name", "gate",
                                      "--out", d.directory / "gate"], capture_output=True, text=True)
             self.assertEqual(issued.returncode, 0, issued.stderr)
+            subprocess.run([BAUTA, "--data", d.data, "--token", d.directory / "token", "grants", "give", "gate", "--gallery", "*",
+                            "--rights", "recognise,enrol,erase,admin"], check=True, capture_output=True)
+            time.sleep(1)  # both servers know of it by then
             own = self.walk("own", "gate", d.address("auth"), d.address("key"), authority,
                             d.directory / "gate/gate.pem", d.directory / "gate/gate.key", d.directory / "gate/keys")
             self.assertEqual((own.stdout, own.stderr), (self.WALK, ""))

@@ -48,6 +48,9 @@ class HesitantKeyService final : public KeyService {
   Result<v1::RenewalKey> get_renewal_key(const v1::GetRenewalKeyRequest& request) override {
     return keys_.get_renewal_key(request);
   }
+  Result<v1::GetGrantsReply> get_grants(const v1::GetGrantsRequest& request) override {
+    return keys_.get_grants(request);
+  }
   Result<v1::AdmitReply> admit(const v1::AdmitRequest& request) override {
     if (request.origin().image()) {
       asked_ = true;

@@ -136,6 +136,7 @@ class Parties {
       const Status admitted = auth->admit_edge(key_id, edge_id, kTestDimension);
       EXPECT_TRUE(admitted.ok()) << admitted.error().message;
     }
+    EXPECT_TRUE(key->grant_book().give_first({{edge_id, "*", "*", grants::kAllRights}}).ok());
     auto secret = key->issue_edge_seed(key_id, edge_id);
     EXPECT_TRUE(secret.ok()) << secret.error().message;
     auto edge =

@@ -1,4 +1,4 @@
-#include "keys/signature.h"
+#include "base/signature.h"
 
 #include <memory>
 
@@ -8,7 +8,7 @@
 
 #include "base/release.h"
 
-namespace bauta::keys {
+namespace bauta {
 namespace {
 
 using PublicKey = std::unique_ptr<EVP_PKEY, Release<EVP_PKEY_free>>;
@@ -67,4 +67,4 @@ Status verify_signature(ByteView public_key, std::string_view purpose, ByteView 
                     "changed");
 }
 
-}  // namespace bauta::keys
+}  // namespace bauta
