@@ -266,14 +266,14 @@ v1::EmbeddingContract some_contract() {
 
 // Two spellings: the byte that said whether norms are reported is passed over.
 Parser contract() {
-  const auto run = [](ByteView bytes) { return same_if(parse_contract(as_text(bytes)).ok(), bytes); };
+  const auto run = [](ByteView bytes) {
+    return same_if(parse_contract(as_text(bytes)).ok(), bytes);
+  };
   return {"contract", bytes_of(serialize_contract(some_contract())), run};
 }
 
 Parser registered_contract() {
-  const auto run = [](ByteView bytes) {
-    return same_if(key::parse_registered(bytes).ok(), bytes);
-  };
+  const auto run = [](ByteView bytes) { return same_if(key::parse_registered(bytes).ok(), bytes); };
   key::RegisteredContract registered{"gallery", "tenant", "edge", 3, some_contract(), {}};
   registered.ticket.set_nonce(std::string(16, 'n'));
   registered.ticket.set_issued_at_ms(1);
@@ -287,8 +287,8 @@ Parser outcome() {
     if (!parsed.ok()) return std::nullopt;
     return bytes_of(serialize_outcome(*parsed));
   };
-  return {"outcome",
-          bytes_of(serialize_outcome({v1::DECISION_ACCEPTED, {{1, 2}, {3, 4}}, 1, 0.5})), run};
+  return {"outcome", bytes_of(serialize_outcome({v1::DECISION_ACCEPTED, {{1, 2}, {3, 4}}, 1, 0.5})),
+          run};
 }
 
 Parser configuration() {

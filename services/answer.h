@@ -17,8 +17,8 @@ struct DecisionOutcome {
     uint32_t block = 0, coefficient = 0;
   };
   v1::Decision decision = v1::DECISION_REFUSED;
-  // As many as the key allows candidates, at least one: those at or above the threshold, best first,
-  // then zeros.
+  // As many as the key allows candidates, at least one: those at or above the threshold, best
+  // first, then zeros.
   std::vector<Position> positions;
   uint32_t candidates = 0;      // how many of them are meant
   double evaluation_score = 0;  // rounded to 1e-6; 0 but for keys created for evaluation

@@ -42,12 +42,12 @@ class KeyService {
   virtual Result<v1::RenewalKey> get_renewal_key(const v1::GetRenewalKeyRequest& request) = 0;
   virtual Result<v1::GetGrantsReply> get_grants(const v1::GetGrantsRequest& request) = 0;
   virtual Result<v1::GetSuccessorReply> get_successor(const v1::GetSuccessorRequest& request) = 0;
-  // Errors: refused, not signed by an edge that may; invalid_argument, the key service does not judge
-  // by such thresholds.
+  // Errors: refused, not signed by an edge that may; invalid_argument, the key service does not
+  // judge by such thresholds.
   virtual Result<v1::RegisterContractReply> register_contract(
       const v1::RegisterContractRequest& request) = 0;
-  // A refused template is an answer. Errors, both: refused (no ticket, a spent one, somebody locked);
-  // unavailable when the key's budget is spent; busy.
+  // A refused template is an answer. Errors, both: refused (no ticket, a spent one, somebody
+  // locked); unavailable when the key's budget is spent; busy.
   virtual Result<v1::AdmitReply> admit(const v1::AdmitRequest& request) = 0;
   virtual Result<v1::DecideReply> decide(const v1::DecideRequest& request) = 0;
   // Error refused: that person is locked, and must not be named to an edge.

@@ -35,7 +35,8 @@ std::vector<TicketScope> other_scopes() {
     Digest contract, ciphertexts, subject;
     bool image;
   };
-  static_assert(sizeof(TicketScope) == sizeof(AllFields), "a new field belongs into what is signed");
+  static_assert(sizeof(TicketScope) == sizeof(AllFields),
+                "a new field belongs into what is signed");
   std::vector<TicketScope> others;
   const auto add = [&](const std::function<void(TicketScope&)>& change) {
     change(others.emplace_back(some_scope()));
@@ -128,9 +129,9 @@ TEST(Ticket, NoTwoHaveOneNonce) {
 
 TEST(Ticket, TheDigestOfCiphertextsTellsWhereOneEndsAndTheNextBegins) {
   using Texts = std::vector<std::string>;
-  const std::vector<Texts> all = {{},         {""},         {"", ""},    {"ab"},      {"a", "b"},
-                                  {"b", "a"}, {"ab", ""},   {"", "ab"},  {"a", "bc"}, {"ab", "c"},
-                                  {"abc"},    {"a", "b", "c"}};
+  const std::vector<Texts> all = {{},          {""},        {"", ""},   {"ab"},
+                                  {"a", "b"},  {"b", "a"},  {"ab", ""}, {"", "ab"},
+                                  {"a", "bc"}, {"ab", "c"}, {"abc"},    {"a", "b", "c"}};
   std::set<Digest> digests;
   for (const Texts& texts : all) digests.insert(ciphertexts_digest(texts));
   EXPECT_EQ(digests.size(), all.size());

@@ -143,8 +143,7 @@ Result<std::unique_ptr<Requests>> Requests::create(key::KeyServer& server,
   request.set_dimension(kBenchDimension);
   request.mutable_origin()->set_gallery(kGalleryName);
   request.mutable_origin()->set_edge_id(kEdge);
-  request.mutable_origin()->set_ciphertexts(
-      std::string(as_text(requests->scope_.ciphertexts)));
+  request.mutable_origin()->set_ciphertexts(std::string(as_text(requests->scope_.ciphertexts)));
   request.set_admission(std::string(as_text(match::serialize_admission(parameters, admission))));
   {
     BAUTA_TRY(const SecretBytes seed, server.store().derive(record.id, key::kTenantPurpose));

@@ -164,7 +164,8 @@ Result<std::unique_ptr<edge::Edge>> Deployment::open_edge(const std::string& gal
   BAUTA_TRY(std::unique_ptr<face::Detector> detector, face::make_detector(settings.detector));
   BAUTA_TRY(const SecretBytes seed, key_->issue_edge_seed(row.key_id(), kLocalEdge));
   BAUTA_TRY(std::unique_ptr<edge::Edge> edge,
-            edge::Edge::create(kLocalEdge, row.key_id(), seed, std::move(engine), std::move(detector), *auth_));
+            edge::Edge::create(kLocalEdge, row.key_id(), seed, std::move(engine),
+                               std::move(detector), *auth_));
   if (mode == kImageMode) BAUTA_CHECK(send_images(*edge, settings, seed));
   return edge;
 }

@@ -121,10 +121,10 @@ Result<Report> keys_locks(const CommonOptions& common) {
     else
       json["edge"] = lock.edge_id;
     report.json.push_back(json);
-    report.text += fmt::format(
-        "{} of {}\n",
-        lock.edge_id.empty() ? "person " + to_hex(lock.person) : "edge " + lock.edge_id,
-        lock.gallery.empty() ? "every gallery" : "gallery " + lock.gallery);
+    report.text +=
+        fmt::format("{} of {}\n",
+                    lock.edge_id.empty() ? "person " + to_hex(lock.person) : "edge " + lock.edge_id,
+                    lock.gallery.empty() ? "every gallery" : "gallery " + lock.gallery);
   }
   if (report.text.empty()) report.text = "nobody is locked\n";
   return report;

@@ -460,10 +460,11 @@ Result<DecisionOutcome> AuthServer::decide(const Loaded& gallery, const Request&
   BAUTA_TRY(DecisionOutcome outcome, parse_outcome(answer.outcome()));
   if (outcome.decision != v1::DECISION_REFUSED) return outcome;
   if (!asked.image().empty()) return no_face(gallery.contract);
-  return make_error(ErrorCode::refused,
-                    "the key service refuses what edge {} has sent to gallery {}: it is no "
-                    "template, or a reference is none; 'bauta gallery inspect' finds a bad reference",
-                    asked.edge_id(), asked.gallery());
+  return make_error(
+      ErrorCode::refused,
+      "the key service refuses what edge {} has sent to gallery {}: it is no "
+      "template, or a reference is none; 'bauta gallery inspect' finds a bad reference",
+      asked.edge_id(), asked.gallery());
 }
 
 Result<AuthServer::Found> AuthServer::search(const Loaded& gallery,
@@ -524,8 +525,7 @@ Status AuthServer::name_candidates(const Loaded& gallery, const Found& found,
   std::vector<std::string> subjects;
   for (uint32_t i = 0; i < outcome.candidates; ++i) {
     const DecisionOutcome::Position& position = outcome.positions[i];
-    BAUTA_TRY(const uint64_t slot,
-              found.search->map.slot({position.block, position.coefficient}));
+    BAUTA_TRY(const uint64_t slot, found.search->map.slot({position.block, position.coefficient}));
     BAUTA_TRY(std::string subject, name_of(gallery.row, found.generation, slot));
     if (std::ranges::find(subjects, subject) == subjects.end())
       subjects.push_back(std::move(subject));
@@ -578,9 +578,8 @@ Result<match::ScoreRequest> AuthServer::compare(const Loaded& gallery,
     BAUTA_TRY(const Bytes original, catalogue_.read_original(gallery.row, reference.id));
     BAUTA_TRY(const match::StoredReference stored,
               match::parse_stored_reference(gallery.keys->parameters(), original));
-    BAUTA_TRY(match::Search search,
-              match::compare_one(*gallery.keys, probe, reference.position, stored,
-                                 part_of(seed, reference.position)));
+    BAUTA_TRY(match::Search search, match::compare_one(*gallery.keys, probe, reference.position,
+                                                       stored, part_of(seed, reference.position)));
     take(std::move(search));
   }
   if (in_bulk.empty()) return scores;

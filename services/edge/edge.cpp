@@ -108,8 +108,9 @@ Result<v1::CreateGalleryRequest> contract_request(const std::string& gallery,
 }
 
 Edge::Edge(std::string edge_id, std::string key_id, secret::SecretKey key, TicketSigner signer,
-           AnswerCode answer_code, std::unique_ptr<face::Engine> engine, std::unique_ptr<face::Detector> detector,
-           match::Parameters parameters, AuthService& auth)
+           AnswerCode answer_code, std::unique_ptr<face::Engine> engine,
+           std::unique_ptr<face::Detector> detector, match::Parameters parameters,
+           AuthService& auth)
     : edge_id_(std::move(edge_id)),
       key_id_(std::move(key_id)),
       key_(std::move(key)),

@@ -114,8 +114,8 @@ class Edge {
 
  private:
   Edge(std::string edge_id, std::string key_id, secret::SecretKey key, TicketSigner signer,
-       AnswerCode answer_code, std::unique_ptr<face::Engine> engine, std::unique_ptr<face::Detector> detector,
-       match::Parameters parameters, AuthService& auth);
+       AnswerCode answer_code, std::unique_ptr<face::Engine> engine,
+       std::unique_ptr<face::Detector> detector, match::Parameters parameters, AuthService& auth);
 
   struct ImageSender {
     network::InputGeometry geometry;

@@ -75,8 +75,8 @@ std::map<std::string, std::string> sources() {
     if (!code || name.find("_test.") != std::string::npos) continue;
     const Bytes bytes = read_file(entry.path(), size_t{1} << 20).value();
     const std::regex comment("//[^\n]*"), quoted("\"([^\"\\\\\n]|\\\\.)*\"");
-    files[name] = std::regex_replace(
-        std::regex_replace(std::string(as_text(bytes)), comment, ""), quoted, "\"\"");
+    files[name] = std::regex_replace(std::regex_replace(std::string(as_text(bytes)), comment, ""),
+                                     quoted, "\"\"");
   }
   return files;
 }

@@ -108,8 +108,8 @@ Result<uint32_t> Contracts::put(RegisteredContract registered) {
       serialize_contract(before->contract) == serialize_contract(registered.contract))
     return before->version;
   registered.version = before.ok() ? before->version + 1 : 1;
-  BAUTA_CHECK(write_file_atomically(path_of(registered.gallery), serialize_registered(registered),
-                                    0600));
+  BAUTA_CHECK(
+      write_file_atomically(path_of(registered.gallery), serialize_registered(registered), 0600));
   known_.erase(registered.gallery);
   return registered.version;
 }

@@ -1,6 +1,6 @@
-// The contracts by which the key service judges: of each gallery the one that an edge has registered
-// last, a file each in one directory (docs/formats/contract.md). Thread-safe, and safe between
-// processes on one machine.
+// The contracts by which the key service judges: of each gallery the one that an edge has
+// registered last, a file each in one directory (docs/formats/contract.md). Thread-safe, and safe
+// between processes on one machine.
 #pragma once
 
 #include <filesystem>

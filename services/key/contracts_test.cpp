@@ -162,8 +162,7 @@ class RegisterContractTest : public DirectoryTest {
     *request.mutable_contract() = contract;
     request.mutable_origin()->set_edge_id("edge");
     request.mutable_origin()->set_gallery(gallery);
-    *request.mutable_origin()->mutable_ticket() =
-        TicketSigner::create(seed)->sign(scope).value();
+    *request.mutable_origin()->mutable_ticket() = TicketSigner::create(seed)->sign(scope).value();
     return request;
   }
   ErrorCode code_of(const v1::RegisterContractRequest& request) {

@@ -139,9 +139,8 @@ Result<std::unique_ptr<KeyServer>> KeyServer::open(std::unique_ptr<keys::KeyStor
     if (const auto found = contracts->find(gallery); !found.ok())
       return make_error(ErrorCode::corrupt, "{}, which the decision log speaks of",
                         found.error().message);
-  std::unique_ptr<KeyServer> server(
-      new KeyServer(std::move(store), std::move(ledger), std::move(contracts),
-                    std::move(public_keys)));
+  std::unique_ptr<KeyServer> server(new KeyServer(std::move(store), std::move(ledger),
+                                                  std::move(contracts), std::move(public_keys)));
   BAUTA_TRY(server->grant_book_, GrantBook::open(*server->store_, *server->ledger_, directory));
   BAUTA_CHECK(server->grant_book_->take_over_deliveries());
   return server;
@@ -204,8 +203,7 @@ Status KeyServer::give_first_key(const std::string& tenant, bool evaluation, key
   return ledger_->changed(LogEvent::key_activated, id);
 }
 
-Result<keys::KeyRecord> KeyServer::rotate(const keys::KeyRecord& before,
-                                          uint64_t decision_budget) {
+Result<keys::KeyRecord> KeyServer::rotate(const keys::KeyRecord& before, uint64_t decision_budget) {
   keys::KeyUse use{before.candidates, before.decision_budget};
   if (decision_budget != 0) use.decision_budget = decision_budget;
   BAUTA_TRY(const keys::KeyRecord created, store_->create(before.tenant, before.evaluation, use));
@@ -376,15 +374,15 @@ Result<KeyServer::Signed> KeyServer::check_signed(TicketKind kind, const std::st
   scope.image = origin.image();
   scope.count = count;
   BAUTA_TRY(scope.ciphertexts, parse_digest("the ciphertexts", origin.ciphertexts()));
-  BAUTA_TRY(scope.subject, parse_digest("the subject", origin.subject(),
-                                        kind == TicketKind::identification));
+  BAUTA_TRY(scope.subject,
+            parse_digest("the subject", origin.subject(), kind == TicketKind::identification));
   BAUTA_TRY(const RegisteredContract registered, contracts_->find(origin.gallery()));
   if (registered.tenant != applicant.key.tenant)
     return make_error(ErrorCode::refused, "gallery {} is not one of tenant '{}'", origin.gallery(),
                       applicant.key.tenant);
-  BAUTA_CHECK(grants().check(scope.edge_id, registered.tenant, scope.gallery,
-                             kind == TicketKind::enrolment ? grants::Right::enrol
-                                                           : grants::Right::recognise));
+  BAUTA_CHECK(grants().check(
+      scope.edge_id, registered.tenant, scope.gallery,
+      kind == TicketKind::enrolment ? grants::Right::enrol : grants::Right::recognise));
   asked.contract = registered.contract;
   scope.contract = contract_digest(registered.contract);
   BAUTA_TRY(asked.codes, edge_codes(id, scope.edge_id));
@@ -403,8 +401,8 @@ Result<v1::RegisterContractReply> KeyServer::register_contract(
   BAUTA_CHECK(check_names({&origin.edge_id(), &origin.gallery()}));
   BAUTA_TRY(const keys::KeyRecord record, store_->find(id));
   BAUTA_CHECK(match::Parameters::create(request.contract().dimension()));
-  BAUTA_CHECK(grants().check(origin.edge_id(), record.tenant, origin.gallery(),
-                             grants::Right::admin));
+  BAUTA_CHECK(
+      grants().check(origin.edge_id(), record.tenant, origin.gallery(), grants::Right::admin));
   if (!record.evaluation) BAUTA_CHECK(check_judgeable(request.contract()));
   TicketScope scope;
   scope.kind = TicketKind::contract;
@@ -448,9 +446,8 @@ Result<v1::AdmitReply> KeyServer::admit(const v1::AdmitRequest& request) {
     BAUTA_TRY(match::Admission admission, match::parse_admission(parameters, as_bytes(bytes)));
     admissions.push_back(std::move(admission));
   }
-  BAUTA_TRY(const Signed asked,
-            check_signed(TicketKind::enrolment, request.key_id(), request.origin(),
-                         static_cast<uint32_t>(count)));
+  BAUTA_TRY(const Signed asked, check_signed(TicketKind::enrolment, request.key_id(),
+                                             request.origin(), static_cast<uint32_t>(count)));
   if (asked.contract.dimension() != request.dimension())
     return make_error(ErrorCode::mismatch, "the contract of gallery {} has {} dimensions, not {}",
                       request.origin().gallery(), asked.contract.dimension(), request.dimension());
@@ -477,8 +474,8 @@ Result<v1::AdmitReply> KeyServer::admit(const v1::AdmitRequest& request) {
   if (!all) outcome.assign(kMaxAdmissions, '\0');
   v1::AdmitReply reply;
   const LogNote note = all ? LogNote::none : image ? LogNote::no_length : LogNote::no_template;
-  BAUTA_CHECK(ledger_->conclude(asked.applicant, all ? LogOutcome::accepted : LogOutcome::refused,
-                                note));
+  BAUTA_CHECK(
+      ledger_->conclude(asked.applicant, all ? LogOutcome::accepted : LogOutcome::refused, note));
   BAUTA_CHECK(sign_if_due());
   *reply.mutable_answer() = asked.answer(std::move(outcome));
   return reply;
@@ -524,9 +521,10 @@ Status KeyServer::read_scores(const Signed& asked, const DecisionInput& input,
             record.evaluation
                 ? Result<match::Flood>(match::Flood::none())
                 : match::Flood::create(seed, ticket_digest(scope, asked.applicant.ticket)));
-  match::ScoreReader reader(input.parameters, count,
-                            longest + kScoreError + match::kFloodBound_deviations * flood.deviation(), flood,
-                            scope.image ? 1 / std::sqrt(*squared_norm) : 1);
+  match::ScoreReader reader(
+      input.parameters, count,
+      longest + kScoreError + match::kFloodBound_deviations * flood.deviation(), flood,
+      scope.image ? 1 / std::sqrt(*squared_norm) : 1);
   for (size_t block = 0; block < input.scores.blocks.size(); ++block) {
     BAUTA_TRY(const ring::SecretCoefficients residues,
               secret::decrypt(key, input.scores.blocks[block].ciphertext));
@@ -556,10 +554,9 @@ Status KeyServer::read_scores(const Signed& asked, const DecisionInput& input,
 
 Result<v1::DecideReply> KeyServer::decide(const v1::DecideRequest& request) {
   BAUTA_TRY(const DecisionInput input, parse(request));
-  BAUTA_TRY(const Signed asked,
-            check_signed(request.verification() ? TicketKind::verification
-                                                : TicketKind::identification,
-                         request.key_id(), request.origin(), /*count=*/1));
+  BAUTA_TRY(const Signed asked, check_signed(request.verification() ? TicketKind::verification
+                                                                    : TicketKind::identification,
+                                             request.key_id(), request.origin(), /*count=*/1));
   const Applicant& applicant = asked.applicant;
   if (asked.contract.dimension() != request.dimension())
     return make_error(ErrorCode::mismatch, "the contract of gallery {} has {} dimensions, not {}",

@@ -54,8 +54,8 @@ class KeyServer final : public KeyService {
 
   // Makes and activates the tenant's next key, with the use of the one before, on record.
   Result<keys::KeyRecord> rotate(const keys::KeyRecord& before, uint64_t decision_budget = 0);
-  // The same because the budget of `before` nears its end: get_successor() then asks for the renewal
-  // of its galleries.
+  // The same because the budget of `before` nears its end: get_successor() then asks for the
+  // renewal of its galleries.
   Status rotate_by_itself(const keys::KeyRecord& before);
 
   // The secret of one edge for one tenant key: delivered to that edge, which alone encrypts with

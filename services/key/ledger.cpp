@@ -186,8 +186,10 @@ void Ledger::apply(const LogRecord& record) {
       count(persons_[{entry.gallery, entry.person}].by_edge[entry.edge_id], entry.note);
       return;
     case LogEvent::contract_registered:
-      if (entry.outcome == LogOutcome::accepted) contracts_[entry.gallery] = entry.key;
-      else if (is_crime(entry.note)) ++clients_[{entry.edge_id, entry.gallery}].crimes;
+      if (entry.outcome == LogOutcome::accepted)
+        contracts_[entry.gallery] = entry.key;
+      else if (is_crime(entry.note))
+        ++clients_[{entry.edge_id, entry.gallery}].crimes;
       return;
     case LogEvent::person_locked:
       persons_[{entry.gallery, entry.person}].locked_since_ms = record.time_ms;
@@ -381,8 +383,8 @@ std::vector<LogEntry> Ledger::with_locks(std::vector<LogEntry> entries, bool eva
     if (entry.edge_id.empty()) continue;
     const ClientName name{entry.edge_id, entry.gallery};
     Client& client = clients.try_emplace(name, clients_[name]).first->second;
-    const bool missed = entry.event == LogEvent::identification &&
-                        (unknown || entry.note == LogNote::near_match);
+    const bool missed =
+        entry.event == LogEvent::identification && (unknown || entry.note == LogNote::near_match);
     client.crimes += is_crime(entry.note) ? 1 : 0;
     if (missed) {
       client.near_misses = near_misses(client, now) + 1;
@@ -427,9 +429,9 @@ Status Ledger::charge(const Applicant& applicant, const Price& price) {
     status = check_charge(applicant);
     const LogEvent event = event_of(applicant.scope.kind);
     const auto refuse = [&](LogNote note) {
-      std::vector<LogEntry> refusal = with_locks(
-          {without_ticket(entry_of(applicant, event, LogOutcome::refused, note))},
-          applicant.key.evaluation);
+      std::vector<LogEntry> refusal =
+          with_locks({without_ticket(entry_of(applicant, event, LogOutcome::refused, note))},
+                     applicant.key.evaluation);
       entries.insert(entries.end(), refusal.begin(), refusal.end());
     };
     if (status.ok()) {
@@ -495,8 +497,8 @@ Status Ledger::name_subject(const std::string& gallery, const std::string& edge_
 
 Status Ledger::contract_registered(const Applicant& applicant) {
   return log_->update([&]() -> Result<std::vector<LogEntry>> {
-    return std::vector<LogEntry>{entry_of(applicant, LogEvent::contract_registered,
-                                          LogOutcome::accepted, LogNote::none)};
+    return std::vector<LogEntry>{
+        entry_of(applicant, LogEvent::contract_registered, LogOutcome::accepted, LogNote::none)};
   });
 }
 
@@ -565,8 +567,9 @@ Ledger::Nearest Ledger::nearest_to_lock() {
     for (const auto& [name, person] : persons_) {
       if (person.locked_since_ms != 0) continue;
       const Balance sum = person.sum();
-      const double share = std::max(sum.near / std::max(1.0, 1.0 * policy_.near_per_person),
-                                    sum.unproven / std::max(1.0, 1.0 * policy_.unproven_per_person));
+      const double share =
+          std::max(sum.near / std::max(1.0, 1.0 * policy_.near_per_person),
+                   sum.unproven / std::max(1.0, 1.0 * policy_.unproven_per_person));
       nearest.share = std::max(nearest.share, share);
       if (share >= 0.5) ++nearest.warned;
     }
@@ -613,8 +616,8 @@ KeyUsage Ledger::usage(const keys::KeyRecord& key) {
   KeyUsage usage;
   (void)log_->update([&]() -> Result<std::vector<LogEntry>> {
     const Used& used = used_[key.id];
-    usage = {used.decisions, decision_budget(key), used.bits,
-             policy_.bits_per_key, used.crimes,    used.by_edge};
+    usage = {used.decisions,       decision_budget(key), used.bits,
+             policy_.bits_per_key, used.crimes,          used.by_edge};
     return std::vector<LogEntry>();
   });
   return usage;

@@ -405,8 +405,7 @@ TEST_F(LedgerTest, CraftedRequestsLockAnEdge) {
 }
 
 TEST_F(LedgerTest, RequestsThatWereChargedNothingAreCrimesToo) {
-  for (int i = 0; i < 10; ++i)
-    ASSERT_TRUE(ledger_->refused(applicant(), LogNote::bad_ticket).ok());
+  for (int i = 0; i < 10; ++i) ASSERT_TRUE(ledger_->refused(applicant(), LogNote::bad_ticket).ok());
   EXPECT_FALSE(ask(applicant()));
 }
 
@@ -475,8 +474,7 @@ TEST_F(LedgerTest, AnAbandonedChargeCountsAsTheWorst) {
             }),
             2)
       << "two of four were used up";
-  EXPECT_EQ(answers([&] { return ask(applicant(), LogOutcome::rejected, LogNote::near_match); }),
-            3)
+  EXPECT_EQ(answers([&] { return ask(applicant(), LogOutcome::rejected, LogNote::near_match); }), 3)
       << "and one near miss of the edge's";
 }
 

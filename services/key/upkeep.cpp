@@ -50,10 +50,11 @@ void Upkeep::look() {
   }
   fullest_ = fullest;
   if (const Ledger::Nearest nearest = server_.ledger().nearest_to_lock(); nearest.warned > 0)
-    warn_once(fmt::format("{} people have used up half of the answers near the threshold after "
-                          "which they are locked; enrol them anew with better pictures: 'bauta keys "
-                          "locks' names their digests",
-                          nearest.warned));
+    warn_once(
+        fmt::format("{} people have used up half of the answers near the threshold after "
+                    "which they are locked; enrol them anew with better pictures: 'bauta keys "
+                    "locks' names their digests",
+                    nearest.warned));
   std::lock_guard lock(mutex_);
   state_ = std::move(state);
 }
@@ -61,25 +62,28 @@ void Upkeep::look() {
 bool Upkeep::may_rotate(const keys::KeyRecord& key, const KeyUsage& usage) {
   const std::string name = fmt::format("key {} of tenant '{}'", key.generation, key.tenant);
   if (usage.crimes > 0) {
-    warn_once(fmt::format("{} does not rotate by itself: {} crafted requests are on record; look at "
-                          "them by 'bauta audit decisions', then rotate by hand",
-                          name, usage.crimes));
+    warn_once(
+        fmt::format("{} does not rotate by itself: {} crafted requests are on record; look at "
+                    "them by 'bauta audit decisions', then rotate by hand",
+                    name, usage.crimes));
     return false;
   }
   if (usage.decisions_by_edge.size() > 1)
     for (const auto& [edge, decisions] : usage.decisions_by_edge)
       if (static_cast<double>(decisions) >
           kGreedyEdge * static_cast<double>(usage.decision_budget)) {
-        warn_once(fmt::format("{} does not rotate by itself: edge {} alone has used over half of "
-                              "its budget",
-                              name, edge));
+        warn_once(
+            fmt::format("{} does not rotate by itself: edge {} alone has used over half of "
+                        "its budget",
+                        name, edge));
         return false;
       }
   const int64_t since_ms = now_ms() - server_.ledger().rotated_by_itself_at_ms(key.tenant);
   if (std::chrono::milliseconds(since_ms) >= kRotateEvery) return true;
-  warn_once(fmt::format("{} does not rotate by itself: it did so within the week; rotate by hand by "
-                        "'bauta keys rotate', or raise the budget",
-                        name));
+  warn_once(
+      fmt::format("{} does not rotate by itself: it did so within the week; rotate by hand by "
+                  "'bauta keys rotate', or raise the budget",
+                  name));
   return false;
 }
 
@@ -88,10 +92,11 @@ void Upkeep::look_at(const keys::KeyRecord& key) {
   const double share = usage.share();
   for (const double limit : kWarnAt)
     if (share >= limit)
-      warn_once(fmt::format("key {} of tenant '{}' has used {:.0f} % of its budget ({} of {} "
-                            "decisions, {} of {} bits)",
-                            key.generation, key.tenant, 100 * limit, usage.decisions,
-                            usage.decision_budget, usage.bits, usage.bit_budget));
+      warn_once(
+          fmt::format("key {} of tenant '{}' has used {:.0f} % of its budget ({} of {} "
+                      "decisions, {} of {} bits)",
+                      key.generation, key.tenant, 100 * limit, usage.decisions,
+                      usage.decision_budget, usage.bits, usage.bit_budget));
   if (usage.decisions_by_edge.size() > 1)
     for (const auto& [edge, decisions] : usage.decisions_by_edge)
       if (static_cast<double>(decisions) >
@@ -104,11 +109,12 @@ void Upkeep::look_at(const keys::KeyRecord& key) {
       }
   if (share < kRotateAt || !may_rotate(key, usage)) return;
   const Status rotated = server_.rotate_by_itself(key);
-  warn_once(rotated.ok() ? fmt::format("tenant '{}' has a new key in place of {}, whose budget nears "
-                                       "its end; its galleries are renewed now",
-                                       key.tenant, key.generation)
-                         : fmt::format("key {} of tenant '{}' does not rotate: {}", key.generation,
-                                       key.tenant, rotated.error().message));
+  warn_once(rotated.ok()
+                ? fmt::format("tenant '{}' has a new key in place of {}, whose budget nears "
+                              "its end; its galleries are renewed now",
+                              key.tenant, key.generation)
+                : fmt::format("key {} of tenant '{}' does not rotate: {}", key.generation,
+                              key.tenant, rotated.error().message));
 }
 
 }  // namespace bauta::key

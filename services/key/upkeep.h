@@ -35,7 +35,8 @@ class Upkeep {
 
   // Of the active key whose budget is used up most, 0 to 1 and beyond.
   double fullest() const { return fullest_; }
-  // Whether every active key can be used and has budget left, as of the last look. Error unavailable.
+  // Whether every active key can be used and has budget left, as of the last look. Error
+  // unavailable.
   Status ready() const;
 
  private:

@@ -55,9 +55,8 @@ Result<v1::Gallery> Desk::create_gallery(const std::string& gallery) {
   BAUTA_TRY(const std::string key_id, active_key());
   BAUTA_TRY(const SecretBytes seed, seed_of(key_id));
   BAUTA_TRY(const TicketSigner signer, TicketSigner::create(seed));
-  BAUTA_TRY(
-      const v1::CreateGalleryRequest request,
-      edge::contract_request(gallery, key_id, contract_, options_.edge_id, signer));
+  BAUTA_TRY(const v1::CreateGalleryRequest request,
+            edge::contract_request(gallery, key_id, contract_, options_.edge_id, signer));
   return auth_.create_gallery(request);
 }
 
@@ -135,9 +134,9 @@ Result<std::unique_ptr<edge::Edge>> Desk::take_edge(const EdgeName& name) {
   BAUTA_TRY(std::unique_ptr<face::Detector> detector, face::make_detector(options_.detector));
   const auto& [key_id, mode] = name;
   BAUTA_TRY(const SecretBytes seed, seed_of(key_id));
-  BAUTA_TRY(
-      std::unique_ptr<edge::Edge> edge,
-      edge::Edge::create(options_.edge_id, name.first, seed, std::move(engine), std::move(detector), auth_));
+  BAUTA_TRY(std::unique_ptr<edge::Edge> edge,
+            edge::Edge::create(options_.edge_id, name.first, seed, std::move(engine),
+                               std::move(detector), auth_));
   if (mode == Mode::image) BAUTA_CHECK(send_images(*edge, seed));
   return edge;
 }

@@ -25,7 +25,8 @@ constexpr uint8_t kLinkage = of(Role::linkage);
 constexpr Needs kRight = Needs::right;
 
 constexpr RpcRule kRules[] = {
-    {"bauta.v1.Auth.CreateGallery", kEdges, kRight, Right::admin, "edge_id", "gallery", "", "key_id"},
+    {"bauta.v1.Auth.CreateGallery", kEdges, kRight, Right::admin, "edge_id", "gallery", "",
+     "key_id"},
     // Shows those on which the edge has a right.
     {"bauta.v1.Auth.ListGalleries", kEdges},
     {"bauta.v1.Auth.GetGallery", kEdges, Needs::any_right, {}, "", "gallery"},

@@ -1,6 +1,6 @@
-// Ciphertexts under a tenant's key that nobody encrypted: whoever sends to the key service can write
-// down both halves himself, and what they decrypt to is then a linear form of the secret of his
-// choice.
+// Ciphertexts under a tenant's key that nobody encrypted: whoever sends to the key service can
+// write down both halves himself, and what they decrypt to is then a linear form of the secret of
+// his choice.
 #pragma once
 
 #include <cmath>

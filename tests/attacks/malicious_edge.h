@@ -73,8 +73,7 @@ class MaliciousEdge {
     return coefficients;
   }
   Bytes encrypt_reference(const Coefficients& reference) const {
-    return match::serialize_reference(parameters,
-                                      encrypt(reference, parameters.reference_scale()));
+    return match::serialize_reference(parameters, encrypt(reference, parameters.reference_scale()));
   }
 
   Result<v1::IdentifyReply> identify(const Coefficients& probe) {

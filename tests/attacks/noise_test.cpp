@@ -89,14 +89,13 @@ class NoiseTest : public testing::Test {
       // The servers.
       const match::SwitchedProbe switched =
           must(tenant_.keys->admit_probe(match::serialize_probe(parameters, sent)));
-      const match::Search search =
-          must(match::compare_one(*tenant_.keys, switched, 0, reference));
+      const match::Search search = must(match::compare_one(*tenant_.keys, switched, 0, reference));
       const match::ScoreBlock& block = search.request.blocks.front();
       const std::vector<uint32_t> residues = tenant_.decrypt(block);
       Digest ticket;
       random_bytes(ticket);
-      match::ScoreReader exact(parameters, 1, 2), flooded(parameters, 1, 2,
-                                                          must(match::Flood::create(flood_seed, ticket)));
+      match::ScoreReader exact(parameters, 1, 2),
+          flooded(parameters, 1, 2, must(match::Flood::create(flood_seed, ticket)));
       exact.read(0, residues, block.live);
       flooded.read(0, residues, block.live);
       exact_[i] = exact.best()->score;
@@ -110,12 +109,12 @@ class NoiseTest : public testing::Test {
       if (noise < -modulus / 2) noise += modulus;
       const ring::EvaluationPolynomial c0 = to_evaluation(whole.c0.clone());
       const ckks::KeySwitcher& switcher = tenant_.keys->switcher();
-      ckks::PolynomialPair extended = switcher.switch_key_extended(
-          switcher.decompose(whole.c1), switching_key, {.addend = &c0});
+      ckks::PolynomialPair extended = switcher.switch_key_extended(switcher.decompose(whole.c1),
+                                                                   switching_key, {.addend = &c0});
       const auto u0 = to_coefficient(std::move(extended.u0));
       const auto u1 = to_coefficient(std::move(extended.u1));
-      known_.constants[i] = static_cast<float>(
-          static_cast<double>(noise) - remainders.lost(u0.limb(2)[0], u0.limb(3)[0]));
+      known_.constants[i] = static_cast<float>(static_cast<double>(noise) -
+                                               remainders.lost(u0.limb(2)[0], u0.limb(3)[0]));
       for (size_t j = 0; j < kDegree; ++j) {
         // Coefficient j of the secret meets coefficient -j in coefficient 0 of the product.
         const size_t at = (kDegree - j) % kDegree;
@@ -128,9 +127,7 @@ class NoiseTest : public testing::Test {
       for (size_t i = begin; i < end; ++i) collect_one(i);
     });
   }
-  ring::Basis special_moduli() const {
-    return tenant_.parameters.ring().special_moduli();
-  }
+  ring::Basis special_moduli() const { return tenant_.parameters.ring().special_moduli(); }
 
   // How much the error that the attacker computes with the true secret has to do with the score.
   double correlation(const std::vector<double>& scores) const {
@@ -264,14 +261,14 @@ TEST_F(NoiseTest, IsTheSecretWithoutTheFloodAndNothingWithIt) {
   const Wrong told_wrongly = attack(flooded_, 0);
   fmt::print(
       "{} answers, coefficients wrong of {} (guessing: {:.0f}):\n"
-      "  without flood {} by correlation, {} by regression (correlation of error and score {:.3f})\n"
+      "  without flood {} by correlation, {} by regression (correlation of error and score "
+      "{:.3f})\n"
       "  with flood    {} by correlation, {} by regression ({} if told that there is none)\n",
       answers, kDegree, kGuessedWrong, without.by_correlation, without.by_regression,
       correlation(exact_), with.by_correlation, with.by_regression, told_wrongly.by_regression);
   EXPECT_LT(without.by_correlation, kGuessedWrong - 6 * kGuessedWrongDeviation);
   EXPECT_LT(without.by_regression, kGuessedWrong - 20 * kGuessedWrongDeviation);
-  for (const size_t wrong :
-       {with.by_correlation, with.by_regression, told_wrongly.by_regression})
+  for (const size_t wrong : {with.by_correlation, with.by_regression, told_wrongly.by_regression})
     EXPECT_GT(static_cast<double>(wrong), kGuessedWrong - 3 * kGuessedWrongDeviation);
   RecordProperty("answers", static_cast<int>(answers));
   RecordProperty("wrong_without_flood", static_cast<int>(without.by_regression));

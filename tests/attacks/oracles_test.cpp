@@ -144,8 +144,7 @@ class OraclesTest : public SystemTest {
     return request;
   }
   key::KeyUsage usage() {
-    return parties_->key->ledger().usage(
-        *parties_->key->store().find(*key::parse_key_id(key_id_)));
+    return parties_->key->ledger().usage(*parties_->key->store().find(*key::parse_key_id(key_id_)));
   }
   bool is_locked(const std::string& edge) {
     return std::ranges::any_of(parties_->key->ledger().locks(),
@@ -248,8 +247,8 @@ TEST_F(OraclesTest, WithTicketsAnEdgeIsLockedAfterTenEnrolmentsOfCraftedReferenc
       CraftedCiphertexts::show(c1, next, std::llround(0.5 * unit));
       admissions.push_back(crafted_->admission(match::TemplateKind::reference, c0, c1));
     }
-    const auto lengths = lengths_of(
-        admit_request(admissions, edge_->origin(edge_->scope(TicketKind::enrolment))));
+    const auto lengths =
+        lengths_of(admit_request(admissions, edge_->origin(edge_->scope(TicketKind::enrolment))));
     if (!lengths.ok()) {
       recovery.end = lengths.error().message;
       break;
@@ -265,8 +264,9 @@ TEST_F(OraclesTest, WithTicketsAnEdgeIsLockedAfterTenEnrolmentsOfCraftedReferenc
   EXPECT_NE(recovery.end.find("locked out"), std::string::npos) << recovery.end;
 }
 
-// In image mode the answer is a length, and no refusal ends it: 6 tickets for images are the secret.
-// That the authentication server follows the protocol is the assumption; this is what it is worth.
+// In image mode the answer is a length, and no refusal ends it: 6 tickets for images are the
+// secret. That the authentication server follows the protocol is the assumption; this is what it is
+// worth.
 TEST_F(OraclesTest, WithTicketsForImagesAServerThatLiesReadsTheSecret) {
   const Recovery recovery = read_by_lengths(
       *crafted_,
@@ -332,8 +332,7 @@ TEST_F(OraclesTest, AThresholdOfTheCallersAcceptsAnybodyAndNoRequestHasOne) {
   std::vector<match::ScoreBlock> blocks;
   blocks.push_back(std::move(block));
   const std::string scores = crafted_->serialize(std::move(blocks));
-  EXPECT_TRUE(
-      insecure_protocol::insecure_decide(*tenant_, parameters_, scores, -2)->accepted);
+  EXPECT_TRUE(insecure_protocol::insecure_decide(*tenant_, parameters_, scores, -2)->accepted);
   const auto reply = parties_->key->decide(decide_request(scores));
   ASSERT_TRUE(reply.ok()) << reply.error().message;
   EXPECT_EQ(parse_outcome(reply->answer().outcome())->decision, v1::DECISION_REJECTED);
@@ -363,8 +362,7 @@ TEST_F(OraclesTest, RepliesToDecisionsAndAdmissionsHaveOneSizeForEveryOutcome) {
     blocks.push_back(std::move(block));
     v1::DecideRequest request = decide_request(crafted_->serialize(std::move(blocks)));
     const CraftedCiphertexts::Coefficients zero(kDegree);
-    if (!probe)
-      request.set_admission(crafted_->admission(match::TemplateKind::probe, zero, zero));
+    if (!probe) request.set_admission(crafted_->admission(match::TemplateKind::probe, zero, zero));
     const auto reply = parties_->key->decide(request);
     EXPECT_TRUE(reply.ok()) << reply.error().message;
     const DecisionOutcome outcome = *parse_outcome(reply->answer().outcome());
@@ -387,15 +385,16 @@ TEST_F(OraclesTest, RepliesToDecisionsAndAdmissionsHaveOneSizeForEveryOutcome) {
   std::set<size_t> sizes;
   for (const auto& admissions : std::vector<std::vector<std::string>>{
            {good}, {bad}, {good, bad}, std::vector<std::string>(200, good)})
-    sizes.insert(parties_->key
-                     ->admit(admit_request(admissions,
-                                           edge_->origin(edge_->scope(TicketKind::enrolment))))
-                     ->SerializeAsString()
-                     .size());
+    sizes.insert(
+        parties_->key
+            ->admit(admit_request(admissions, edge_->origin(edge_->scope(TicketKind::enrolment))))
+            ->SerializeAsString()
+            .size());
   TicketScope image = edge_->scope(TicketKind::enrolment);
   image.image = true;
-  sizes.insert(
-      parties_->key->admit(admit_request({good}, edge_->origin(image)))->SerializeAsString().size());
+  sizes.insert(parties_->key->admit(admit_request({good}, edge_->origin(image)))
+                   ->SerializeAsString()
+                   .size());
   EXPECT_EQ(sizes.size(), 1u);
 }
 
@@ -439,7 +438,8 @@ TEST_F(OraclesTest, HalfIntegerTemplatesPassFewProjectionsAndNotThoseThatThereAr
     const auto norm = *secret::decrypt(*tenant_, admission.squared_norm);
     const match::AdmissionResidues residues{
         {stray.limb(0), stray.limb(1)}, {projections.limb(0)}, norm.limb(0)};
-    passed_four += insecure_protocol::insecure_is_admitted(parameters_, admission.kind, residues, 4);
+    passed_four +=
+        insecure_protocol::insecure_is_admitted(parameters_, admission.kind, residues, 4);
     passed_all += match::check_admission(parameters_, admission.kind, residues).ok() ? 1 : 0;
   }
   // One in two for each projection: 2^-4, and so 2^-16 for sixteen and 2^-32 for thirty-two.

@@ -278,7 +278,8 @@ class PatientHillClimbingTest : public HillClimbingTest {
 TEST_F(PatientHillClimbingTest, MeetsTheBudgetOfTheKey) {
   const Climb climb = attack();
   EXPECT_EQ(climb.answers, 300);
-  EXPECT_NE(climb.end.find("all answers of its budget (300 decisions"), std::string::npos) << climb.end;
+  EXPECT_NE(climb.end.find("all answers of its budget (300 decisions"), std::string::npos)
+      << climb.end;
 }
 
 }  // namespace

@@ -124,7 +124,8 @@ class ImageModeTest : public SystemTest {
   std::unique_ptr<edge::Edge> make_edge(bool images, AuthService* server = nullptr) const {
     const SecretBytes seed = seed_of(kEdge);
     auto edge = *edge::Edge::create(
-        kEdge, parties_->tenant_key(), seed, *face::make_engine((kSources / "models/patchnet.bnet").string()),
+        kEdge, parties_->tenant_key(), seed,
+        *face::make_engine((kSources / "models/patchnet.bnet").string()),
         *face::make_detector("haar5"), server != nullptr ? *server : *parties_->auth);
     if (images) {
       EXPECT_TRUE(edge->send_images(network_, seed).ok());
