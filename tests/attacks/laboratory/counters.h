@@ -15,7 +15,7 @@ struct Budgets {
   // No attacker that is still to be stopped scores this: whoever does has shown the face.
   double proof_score = 0.75;
   int near_points_per_person = 72;
-  int unproven_per_person = 400;
+  int unproven_per_person = 200;
 };
 
 // What a near decision costs. From starts below it a high boundary is harder to probe, and honest

@@ -246,6 +246,7 @@ int main_of(int argc, char** argv) {
   Options options;
   CLI::App app("The attack laboratory");
   app.require_subcommand(1);
+  app.fallthrough();
   app.add_flag("--json", options.as_json);
   const auto add_budgets = [](CLI::App* command, Budgets& budgets) {
     command->add_option("--near-margin", budgets.near_margin);
