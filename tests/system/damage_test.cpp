@@ -131,6 +131,8 @@ TEST_F(DamageTest, ABackupIsRestoredWholeOrNotAtAll) {
   const auto restored = restore(backup);
   ASSERT_TRUE(restored.ok()) << restored.error().message;
   EXPECT_EQ(restored->references(), kEnrolled + kImported);
+  // As the command does: the gallery is there, and now its contract is too.
+  EXPECT_EQ(parties_->make_edge()->create_gallery("copy").error().code, ErrorCode::already_exists);
   expect_everybody("copy");
   EXPECT_EQ(restore(backup).error().code, ErrorCode::already_exists);
 }
