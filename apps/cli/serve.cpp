@@ -73,6 +73,12 @@ Status give_first_grants(key::KeyServer& key, const run::Config& config) {
 Status serve_key(const run::Config& config) {
   BAUTA_CHECK(run::become_user(config.key.user));
   BAUTA_CHECK(harden_process());
+  std::error_code ignored;
+  if (fs::exists(config.data / "key" / "keys.json", ignored) && !fs::exists(config.token, ignored))
+    return make_error(ErrorCode::not_found,
+                      "the token {} is gone, whose keys {} speaks of; put it back, or restore the "
+                      "keys into another by 'bauta keys restore'",
+                      config.token.string(), (config.data / "key" / "keys.json").string());
   BAUTA_CHECK(keys::create_embedded_token(config.token));
   BAUTA_TRY(std::unique_ptr<keys::Token> token,
             keys::Token::open(keys::embedded_token_config(config.token)));
@@ -89,7 +95,7 @@ Status serve_key(const run::Config& config) {
             run::Observer::create("key", config.log, config.key.metrics_listen));
   key::Upkeep upkeep(
       *key, [&](const std::string& sentence) { observer->warn(sentence); }, kKeyUpkeepPeriod);
-  BAUTA_CHECK(upkeep.ready());
+  BAUTA_CHECK(key->check_ready());
   observer->watch("bauta_key_budget_used_ratio",
                   "Share of the budget that is used, of the active key with the least left",
                   [&] { return upkeep.fullest(); });

@@ -373,6 +373,8 @@ const char* log_note_name(LogNote note) {
       return "near hit";
     case LogNote::no_answer:
       return "no answer";
+    case LogNote::failed:
+      return "failed";
     case LogNote::proof:
       return "proof";
   }

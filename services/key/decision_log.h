@@ -60,7 +60,8 @@ enum class LogNote : uint8_t {
   spent_budget = 6,  // the key has made all decisions that it may; once for each key
   no_length = 7,     // an encrypted picture was too unlike a face to be measured
   near_hit = 8,      // accepted, but not by much
-  no_answer = 9,     // charged, and then the token or the process failed: counted as the worst
+  no_answer = 9,     // charged, and then the process ended: counted as the worst answer
+  failed = 11,       // charged, and answered by an error: it told nothing, and counts for nobody
   proof = 10,        // accepted far above the threshold: the edge has shown that face
 };
 const char* log_event_name(LogEvent event);

@@ -430,7 +430,7 @@ Result<v1::RegisterContractReply> KeyServer::register_contract(
 // --- Admission and decisions
 
 Error KeyServer::without_answer(const Applicant& applicant, const Error& error) {
-  const Status recorded = ledger_->conclude(applicant, LogOutcome::refused, LogNote::no_answer);
+  const Status recorded = ledger_->conclude(applicant, LogOutcome::refused, LogNote::failed);
   return recorded.ok() ? error : recorded.error();
 }
 

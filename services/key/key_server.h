@@ -46,6 +46,8 @@ class KeyServer final : public KeyService {
   Ledger& ledger() { return *ledger_; }
   Contracts& contracts() { return *contracts_; }
   const PublicKeys& public_keys() const { return public_keys_; }
+  const grants::Grants& grants() const { return grant_book_->grants(); }
+  GrantBook& grant_book() { return *grant_book_; }
 
   // Makes and activates the tenant's first key, on record; nothing when it has an active one.
   // Errors: those of KeyStore::active but not_found, e.g. refused when it is suspended or

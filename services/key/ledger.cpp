@@ -28,6 +28,11 @@ bool is_crime(LogNote note) {
          note == LogNote::bad_ticket || note == LogNote::spent_ticket;
 }
 
+// Whether an answer says something of how near a probe came to a person.
+bool is_about_a_person(LogNote note) {
+  return !is_crime(note) && note != LogNote::no_length && note != LogNote::failed;
+}
+
 bool is_decision(LogCharge charge) {
   return charge == LogCharge::identification || charge == LogCharge::verification;
 }
@@ -245,7 +250,7 @@ void Ledger::apply_outcome(const LogRecord& record) {
   }
   const bool unknown = entry.note == LogNote::no_answer;
   if (entry.event == LogEvent::verification && charged) {
-    if (!is_crime(entry.note) && entry.note != LogNote::no_length)
+    if (is_about_a_person(entry.note))
       count(persons_[{entry.gallery, entry.person}].by_edge[entry.edge_id], entry.note);
   } else if (entry.event == LogEvent::identification) {
     if (charged && entry.outcome == LogOutcome::accepted) unnamed_[entry.nonce] = entry.note;
@@ -370,8 +375,7 @@ std::vector<LogEntry> Ledger::with_locks(std::vector<LogEntry> entries, bool eva
     if (entry.event == LogEvent::verification || entry.event == LogEvent::subject_named) {
       const PersonName name{entry.gallery, entry.person};
       Person& person = persons.try_emplace(name, persons_[name]).first->second;
-      if (!is_crime(entry.note) && entry.note != LogNote::no_length)
-        count(person.by_edge[entry.edge_id], entry.note);
+      if (is_about_a_person(entry.note)) count(person.by_edge[entry.edge_id], entry.note);
       if (person.locked_since_ms == 0 && is_too_much(person.sum())) {
         person.locked_since_ms = now;
         lock.event = LogEvent::person_locked;

@@ -44,7 +44,7 @@ TEST_F(CraftedTemplatesTest, OversizedProbesAndReferencesAreRefused) {
                    "no template");
     expect_refused(
         malicious_->enrol("big", malicious_->encode_reference(make_embedding(9), factor)),
-        "reference 1 of 1 from edge edge-m");
+        "references from edge edge-m");
   }
 }
 

@@ -112,7 +112,9 @@ class ExposureTest : public testing::Test {
     const WillingSigner signer(parties, "edge-1");
     v1::AdmitRequest request = admit_request(parties);
     const auto admit = [&] {
-      *request.mutable_origin() = signer.origin(signer.scope(TicketKind::enrolment));
+      TicketScope scope = signer.scope(TicketKind::enrolment);
+      scope.count = static_cast<uint32_t>(request.admissions_size());
+      *request.mutable_origin() = signer.origin(scope);
       return parties.key->admit(request).ok();
     };
     if (!admit()) _exit(4);

@@ -35,10 +35,13 @@ match::Admission ask_for(const match::Parameters& parameters, const ckks::KeyId&
     else
       c1[kDegree - i] = -weight;
   }
-  return {.kind = match::TemplateKind::reference,
-          .stray = make(parameters, tenant, 2, zero, zero, scale),
-          .projections = make(parameters, tenant, 1, zero, zero, scale),
-          .squared_norm = make(parameters, tenant, 1, c0, c1, scale)};
+  match::Admission admission;
+  admission.kind = match::TemplateKind::reference;
+  admission.stray = make(parameters, tenant, 2, zero, zero, scale);
+  for (size_t i = 0; i < match::projection_ciphertexts(parameters); ++i)
+    admission.projections.push_back(make(parameters, tenant, 1, zero, zero, scale));
+  admission.squared_norm = make(parameters, tenant, 1, c0, c1, scale);
+  return admission;
 }
 
 // The sum of s[i] 3^i that explains a length best.

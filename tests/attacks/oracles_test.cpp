@@ -116,6 +116,11 @@ class OraclesTest : public SystemTest {
     edge_ = std::make_unique<WillingSigner>(*parties_, "edge-1");
   }
 
+  TicketScope enrolment_of(size_t references) const {
+    TicketScope scope = edge_->scope(TicketKind::enrolment);
+    scope.count = static_cast<uint32_t>(references);
+    return scope;
+  }
   v1::AdmitRequest admit_request(const std::vector<std::string>& admissions,
                                  const v1::Origin& origin) const {
     v1::AdmitRequest request;
@@ -226,7 +231,7 @@ TEST_F(OraclesTest, WithTicketsLengthsOfTemplatesAreNotSaid) {
       *crafted_,
       [&](const auto& admissions) {
         return lengths_of(
-            admit_request(admissions, edge_->origin(edge_->scope(TicketKind::enrolment))));
+            admit_request(admissions, edge_->origin(enrolment_of(admissions.size()))));
       },
       20);
   expect_no_more_than_a_guess(recovery);
@@ -248,7 +253,7 @@ TEST_F(OraclesTest, WithTicketsAnEdgeIsLockedAfterTenEnrolmentsOfCraftedReferenc
       admissions.push_back(crafted_->admission(match::TemplateKind::reference, c0, c1));
     }
     const auto lengths =
-        lengths_of(admit_request(admissions, edge_->origin(edge_->scope(TicketKind::enrolment))));
+        lengths_of(admit_request(admissions, edge_->origin(enrolment_of(admissions.size()))));
     if (!lengths.ok()) {
       recovery.end = lengths.error().message;
       break;
@@ -271,7 +276,7 @@ TEST_F(OraclesTest, WithTicketsForImagesAServerThatLiesReadsTheSecret) {
   const Recovery recovery = read_by_lengths(
       *crafted_,
       [&](const auto& admissions) {
-        TicketScope scope = edge_->scope(TicketKind::enrolment);
+        TicketScope scope = enrolment_of(admissions.size());
         scope.image = true;
         return lengths_of(admit_request(admissions, edge_->origin(scope)));
       },
@@ -387,7 +392,7 @@ TEST_F(OraclesTest, RepliesToDecisionsAndAdmissionsHaveOneSizeForEveryOutcome) {
            {good}, {bad}, {good, bad}, std::vector<std::string>(200, good)})
     sizes.insert(
         parties_->key
-            ->admit(admit_request(admissions, edge_->origin(edge_->scope(TicketKind::enrolment))))
+            ->admit(admit_request(admissions, edge_->origin(enrolment_of(admissions.size()))))
             ->SerializeAsString()
             .size());
   TicketScope image = edge_->scope(TicketKind::enrolment);
