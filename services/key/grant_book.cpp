@@ -30,7 +30,7 @@ LogEntry entry_of(LogEvent event, const grants::Grant& grant, uint64_t number) {
   return entry;
 }
 
-Status check(const grants::Grant& grant) {
+Status check_grant(const grants::Grant& grant) {
   BAUTA_CHECK(grants::check_grant_name("edge", grant.edge));
   if (grant.tenant != grants::kEvery) BAUTA_CHECK(grants::check_grant_name("tenant", grant.tenant));
   if (grant.gallery != grants::kEvery)
@@ -168,7 +168,7 @@ Status GrantBook::revoke(const std::string& edge) {
 Result<bool> GrantBook::give_first(const std::vector<grants::Grant>& of_edge) {
   BAUTA_ASSERT(!of_edge.empty());
   if (ledger_.grants().edges.contains(of_edge.front().edge)) return false;
-  for (const grants::Grant& grant : of_edge) BAUTA_CHECK(check(grant));
+  for (const grants::Grant& grant : of_edge) BAUTA_CHECK(check_grant(grant));
   const auto give_all = [&](grants::GrantList& list) -> Result<Change> {
     Change change{true, {}};
     for (grants::Grant grant : of_edge) {
