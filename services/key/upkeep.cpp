@@ -24,8 +24,12 @@ Status Upkeep::ready() const {
   return state_;
 }
 
+void Upkeep::warn_once(const std::string& about, const std::string& sentence) {
+  if (said_.insert(about).second) warn_(sentence);
+}
+
 void Upkeep::warn_once(const std::string& sentence) {
-  if (said_.insert(sentence).second) warn_(sentence);
+  warn_once(sentence, sentence);
 }
 
 void Upkeep::look() {
@@ -92,11 +96,11 @@ void Upkeep::look_at(const keys::KeyRecord& key) {
   const double share = usage.share();
   for (const double limit : kWarnAt)
     if (share >= limit)
-      warn_once(
-          fmt::format("key {} of tenant '{}' has used {:.0f} % of its budget ({} of {} "
-                      "decisions, {} of {} bits)",
-                      key.generation, key.tenant, 100 * limit, usage.decisions,
-                      usage.decision_budget, usage.bits, usage.bit_budget));
+      warn_once(fmt::format("{} {} {}", key.tenant, key.generation, limit),
+                fmt::format("key {} of tenant '{}' has used {:.0f} % of its budget ({} of {} "
+                            "decisions, {} of {} bits)",
+                            key.generation, key.tenant, 100 * limit, usage.decisions,
+                            usage.decision_budget, usage.bits, usage.bit_budget));
   if (usage.decisions_by_edge.size() > 1)
     for (const auto& [edge, decisions] : usage.decisions_by_edge)
       if (static_cast<double>(decisions) >

@@ -44,6 +44,8 @@ class Upkeep {
   void look_at(const keys::KeyRecord& key);
   // Whether the key may rotate by itself now; says why not, once.
   bool may_rotate(const keys::KeyRecord& key, const KeyUsage& usage);
+  // Once for each thing that it is about, or each sentence.
+  void warn_once(const std::string& about, const std::string& sentence);
   void warn_once(const std::string& sentence);
 
   KeyServer& server_;
