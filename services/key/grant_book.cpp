@@ -120,12 +120,7 @@ Status GrantBook::update(const std::function<Result<Change>(grants::GrantList&)>
 }
 
 Status GrantBook::give(const grants::Grant& grant) {
-  BAUTA_CHECK(grants::check_grant_name("edge", grant.edge));
-  if (grant.tenant != grants::kEvery) BAUTA_CHECK(grants::check_grant_name("tenant", grant.tenant));
-  if (grant.gallery != grants::kEvery)
-    BAUTA_CHECK(grants::check_grant_name("gallery", grant.gallery));
-  if (grant.rights == 0 || grant.rights > grants::kAllRights || grant.not_after_ms < 0)
-    return make_error(ErrorCode::invalid_argument, "a grant needs one of the four rights");
+  BAUTA_CHECK(check_grant(grant));
   return update([&](grants::GrantList& list) -> Result<Change> {
     grants::Grant numbered = grant;
     numbered.number = list.number;
