@@ -396,6 +396,9 @@ class Parser {
                        "the features under encryption too (seconds an image)")
           ->check(CLI::IsMember({"plain", "template", kImageMode}))
           ->capture_default_str();
+      pairs->add_flag("--production-key", options->production_key,
+                      "Under a key as in production, which tells no scores: decisions at the "
+                      "engine's threshold, beside those in the clear");
       pairs->add_option("--sample", options->sample,
                         "Use only this many pairs, spread evenly [all]");
     }

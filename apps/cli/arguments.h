@@ -116,6 +116,7 @@ struct EvalOptions {
   std::string engine = "patchnet", detector = "haar5", mode = "template";
   double target_fmr = 0, target_fpir = 0;  // 0: no calibration
   size_t sample = 0;                       // 0: all
+  bool production_key = false;
   size_t enrolled = 500, probes = 500;
 };
 

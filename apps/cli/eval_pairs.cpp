@@ -1,5 +1,6 @@
 // 1:1 accuracy on a list of pairs, in the clear or under encryption.
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <map>
@@ -8,6 +9,7 @@
 #include "apps/cli/temporary_deployment.h"
 #include "base/file.h"
 #include "face/verification_set.h"
+#include "match/flood.h"
 
 namespace bauta::cli {
 namespace {
@@ -59,6 +61,17 @@ Result<LabelledFaces> read_set(const std::filesystem::path& path) {
       [set, file](const std::filesystem::path& image) { return set.face(image); }};
 }
 
+// In place of scores, under a key that tells none.
+constexpr double kAccepted = 1, kRejected = -1;
+
+// The share of pairs that a threshold judges rightly; a pair without a score is rejected.
+double accuracy_at(double threshold, const std::vector<face::ScoredPair>& pairs) {
+  const auto right = std::ranges::count_if(pairs, [&](const face::ScoredPair& pair) {
+    return (pair.score.value_or(kRejected) >= threshold) == pair.mated;
+  });
+  return static_cast<double>(right) / static_cast<double>(pairs.size());
+}
+
 // Scores pairs through the whole encrypted path and keeps how far each lies from the score in the
 // clear.
 class EncryptedScorer {
@@ -67,9 +80,11 @@ class EncryptedScorer {
   static Result<std::unique_ptr<EncryptedScorer>> create(const EvalOptions& options, size_t threads,
                                                          const LabelledFaces& faces,
                                                          const face::EmbeddedImages& images) {
-    BAUTA_TRY(auto deployment, TemporaryDeployment::create({options.engine, options.detector},
-                                                           options.mode, threads));
-    std::unique_ptr<EncryptedScorer> scorer(new EncryptedScorer(std::move(deployment)));
+    BAUTA_TRY(auto deployment,
+              TemporaryDeployment::create({options.engine, options.detector}, options.mode, threads,
+                                          !options.production_key));
+    std::unique_ptr<EncryptedScorer> scorer(
+        new EncryptedScorer(std::move(deployment), options.production_key));
     if (options.mode != kImageMode) return scorer;
     scorer->find_face_ = faces.find;
     for (const auto& [path, image] : images)
@@ -81,15 +96,17 @@ class EncryptedScorer {
     BAUTA_TRY(const std::string subject, enrol(reference));
     BAUTA_TRY(const edge::Recognition recognition, verify(subject, probe));
     const double plain = face::cosine_score(reference, probe);
+    const double threshold = deployment_->edge().contract().threshold_verify();
+    const bool accepted = recognition.decision == v1::DECISION_ACCEPTED;
+    if ((plain >= threshold) != accepted) {
+      ++decisions_differ_;
+      if (std::abs(plain - threshold) > close_score_) ++clear_decisions_differ_;
+    }
+    if (only_decisions_) return accepted ? kAccepted : kRejected;
     const double error = recognition.evaluation_score - plain;
     error_max_ = std::max(error_max_, std::abs(error));
     squared_errors_ += error * error;
     ++scores_;
-    const double threshold = deployment_->edge().contract().threshold_verify();
-    if ((plain >= threshold) != (recognition.decision == v1::DECISION_ACCEPTED)) {
-      ++decisions_differ_;
-      if (std::abs(plain - threshold) > kCloseScore) ++clear_decisions_differ_;
-    }
     return recognition.evaluation_score;
   }
 
@@ -103,10 +120,10 @@ class EncryptedScorer {
   size_t clear_decisions_differ() const { return clear_decisions_differ_; }
 
  private:
-  static constexpr double kCloseScore = 0.01;
-
-  explicit EncryptedScorer(std::unique_ptr<TemporaryDeployment> deployment)
-      : deployment_(std::move(deployment)) {}
+  EncryptedScorer(std::unique_ptr<TemporaryDeployment> deployment, bool only_decisions)
+      : deployment_(std::move(deployment)),
+        only_decisions_(only_decisions),
+        close_score_(only_decisions ? 4 * match::kFloodDeviation : 0.01) {}
 
   // An image that stands in several pairs is enrolled once.
   Result<std::string> enrol(const face::Embedding& reference) {
@@ -137,6 +154,8 @@ class EncryptedScorer {
   }
 
   std::unique_ptr<TemporaryDeployment> deployment_;
+  bool only_decisions_;
+  double close_score_;
   decltype(LabelledFaces::find) find_face_;  // in image mode
   std::map<face::Embedding, std::filesystem::path> paths_;
   std::map<face::Embedding, std::string> subjects_;
@@ -157,6 +176,8 @@ std::vector<face::ImagePair> sample_evenly(const std::vector<face::ImagePair>& p
 
 Result<Report> eval_pairs(const CommonOptions& common, const EvalOptions& options) {
   const auto start = std::chrono::steady_clock::now();
+  if (options.production_key && options.mode == "plain")
+    return make_error(ErrorCode::invalid_argument, "--production-key measures an encrypted --mode");
   if (options.set.empty() == (options.pairs.empty() || options.images.empty()))
     return make_error(ErrorCode::invalid_argument, "give either --pairs and --images, or --set");
   BAUTA_TRY(const LabelledFaces faces,
@@ -176,10 +197,11 @@ Result<Report> eval_pairs(const CommonOptions& common, const EvalOptions& option
     if (!image.embedding) ++failures_to_enrol;
 
   std::unique_ptr<EncryptedScorer> encrypted;
-  face::Scorer scorer = [](const face::Embedding& reference,
-                           const face::Embedding& probe) -> Result<double> {
+  const face::Scorer plain_scorer = [](const face::Embedding& reference,
+                                       const face::Embedding& probe) -> Result<double> {
     return face::cosine_score(reference, probe);
   };
+  face::Scorer scorer = plain_scorer;
   if (options.mode != "plain") {
     BAUTA_TRY(encrypted, EncryptedScorer::create(options, common.threads, faces, images));
     scorer = std::ref(*encrypted);
@@ -198,6 +220,8 @@ Result<Report> eval_pairs(const CommonOptions& common, const EvalOptions& option
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 
+  const bool has_scores = encrypted && !options.production_key;
+
   Report report;
   report.json = {
       {"engine", engine->contract().engine},
@@ -212,8 +236,8 @@ Result<Report> eval_pairs(const CommonOptions& common, const EvalOptions& option
       {"tar_at_far_1e-3", result.tar_at_far_1e_3},
       {"failures_to_enrol", failures_to_enrol},
       {"failed_pairs", result.failed_pairs},
-      {"score_error_max", encrypted ? Json(encrypted->error_max()) : Json()},
-      {"score_error_rms", encrypted ? Json(encrypted->error_rms()) : Json()},
+      {"score_error_max", has_scores ? Json(encrypted->error_max()) : Json()},
+      {"score_error_rms", has_scores ? Json(encrypted->error_rms()) : Json()},
       {"decisions_differ", encrypted ? Json(encrypted->decisions_differ()) : Json()},
       {"clear_decisions_differ", encrypted ? Json(encrypted->clear_decisions_differ()) : Json()},
       {"seconds", seconds}};
@@ -234,12 +258,28 @@ Result<Report> eval_pairs(const CommonOptions& common, const EvalOptions& option
                                calibration->threshold, calibration->fmr, options.target_fmr,
                                calibration->fnmr);
   }
-  if (encrypted)
+  if (options.production_key) {
+    const double threshold = engine->contract().threshold_verify;
+    BAUTA_TRY(const std::vector<face::ScoredPair> plain,
+              face::score_pairs(pairs, images, plain_scorer));
+    const double decided = accuracy_at(0, scored), in_the_clear = accuracy_at(threshold, plain);
+    report.json["threshold"] = threshold;
+    report.json["accuracy_at_threshold"] = decided;
+    report.json["accuracy_at_threshold_plain"] = in_the_clear;
+    report.text = fmt::format(
+        "{} ({}), {} pairs, decisions at {} under a key as in production: accuracy {:.2f} %, in "
+        "the "
+        "clear {:.2f} %; {} decisions differ, {} of them not close to the threshold; {:.0f} s\n",
+        engine->contract().engine, options.mode, result.pairs, threshold, 100 * decided,
+        100 * in_the_clear, encrypted->decisions_differ(), encrypted->clear_decisions_differ(),
+        seconds);
+  } else if (encrypted) {
     report.text += fmt::format(
         "encrypted against plain scores: largest difference {:.2e}, rms {:.2e}; {} "
         "decisions differ, {} of them not close to the threshold\n",
         encrypted->error_max(), encrypted->error_rms(), encrypted->decisions_differ(),
         encrypted->clear_decisions_differ());
+  }
   return report;
 }
 

@@ -24,14 +24,14 @@ TemporaryDirectory::~TemporaryDirectory() {
 }
 
 Result<std::unique_ptr<TemporaryDeployment>> TemporaryDeployment::create(
-    const EdgeSettings& settings, const std::string& mode, size_t threads) {
+    const EdgeSettings& settings, const std::string& mode, size_t threads, bool evaluation) {
   BAUTA_TRY(TemporaryDirectory directory, TemporaryDirectory::create());
   std::unique_ptr<TemporaryDeployment> temporary(new TemporaryDeployment(std::move(directory)));
   CommonOptions options;
   options.threads = threads;
   options.data = temporary->directory_.path() / "data";
   options.token = temporary->directory_.path() / "token";
-  BAUTA_TRY(temporary->deployment_, Deployment::initialise(options, "evaluation", true));
+  BAUTA_TRY(temporary->deployment_, Deployment::initialise(options, "evaluation", evaluation));
   BAUTA_CHECK(temporary->deployment_->create_gallery(kGallery, settings, "evaluation"));
   BAUTA_TRY(temporary->edge_, temporary->deployment_->open_edge(kGallery, mode));
   return temporary;

@@ -1,4 +1,5 @@
-// A deployment of its own for one measurement: fresh keys made for evaluation, removed at the end.
+// A deployment of its own for one measurement: fresh keys, made for evaluation unless it measures
+// decisions as in production; removed at the end.
 #pragma once
 
 #include <filesystem>
@@ -29,7 +30,8 @@ class TemporaryDeployment {
   // With one empty gallery, kGallery.
   static Result<std::unique_ptr<TemporaryDeployment>> create(const EdgeSettings& settings,
                                                              const std::string& mode = "template",
-                                                             size_t threads = 0);
+                                                             size_t threads = 0,
+                                                             bool evaluation = true);
 
   static constexpr const char* kGallery = "evaluation";
   edge::Edge& edge() { return *edge_; }
