@@ -51,7 +51,6 @@ class KeyService {
   virtual Result<v1::AdmitReply> admit(const v1::AdmitRequest& request) = 0;
   virtual Result<v1::DecideReply> decide(const v1::DecideRequest& request) = 0;
   // Error refused: that person is locked, and must not be named to an edge.
-  virtual Result<v1::NameSubjectReply> name_subject(const v1::NameSubjectRequest& request) = 0;
 };
 
 // The purpose of an edge's ring secret: what the key service derives its seed for, and what the

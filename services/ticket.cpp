@@ -1,5 +1,6 @@
 #include "services/ticket.h"
 
+#include <algorithm>
 #include <memory>
 
 #include <openssl/evp.h>
@@ -52,6 +53,12 @@ Digest subject_digest(const std::string& gallery, const std::string& subject) {
   writer.text(gallery);
   writer.text(subject);
   return sha256(writer.bytes());
+}
+
+PersonId person_of(const Digest& subject) {
+  PersonId person;
+  std::copy_n(subject.begin(), person.size(), person.begin());
+  return person;
 }
 
 Digest ticket_digest(const TicketScope& scope, const v1::Ticket& ticket) {

@@ -50,6 +50,10 @@ Digest probe_digest(const Request& request) {
 
 // A person under a name that tells those who do not know the gallery's names little.
 Digest subject_digest(const std::string& gallery, const std::string& subject);
+// Its start, by which the key service tells the people of a gallery apart: a match::Pseudonym. Of a
+// million people some 230 share theirs with another, and are counted as one.
+using PersonId = std::array<uint8_t, 4>;
+PersonId person_of(const Digest& subject);
 
 using TicketNonce = std::array<uint8_t, 16>;
 using TicketPublicKey = std::array<uint8_t, 32>;

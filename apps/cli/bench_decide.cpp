@@ -151,6 +151,10 @@ Result<std::unique_ptr<Requests>> Requests::create(key::KeyServer& server,
               secret::SecretKey::expand(parameters.ring(), seed, key::kTenantPurpose));
     BAUTA_TRY(const match::ScoreRequest scores, make_scores(parameters, tenant, references));
     request.set_scores(std::string(as_text(match::serialize_score_request(parameters, scores))));
+    for (uint32_t i = 0; i < references; ++i) {
+      const PersonId person = person_of(subject_digest(kGalleryName, std::to_string(i)));
+      request.mutable_persons()->append(as_text(person));
+    }
   }
   return requests;
 }

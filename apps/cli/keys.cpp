@@ -136,7 +136,7 @@ Result<Report> keys_unlock(const CommonOptions& common, const UnlockOptions& opt
   lock.edge_id = options.edge;
   if (!options.subject.empty()) {
     const Digest digest = subject_digest(options.gallery, options.subject);
-    std::copy_n(digest.begin(), lock.person.size(), lock.person.begin());
+    lock.person = person_of(digest);
   } else if (options.edge.empty()) {
     const Result<Bytes> person = from_hex(options.person);
     if (!person.ok() || person->size() != lock.person.size())

@@ -76,4 +76,19 @@ Result<uint64_t> ScoreMap::slot(Position position) const {
   return block.first_slot + (position.coefficient + 2 * kDegree - block.rotation) % kDegree;
 }
 
+std::vector<Pseudonym> ScoreMap::in_order(std::span<const Pseudonym> by_slot) const {
+  std::vector<Pseudonym> ordered;
+  ordered.reserve(blocks_.size() * kDegree);
+  for (const Block& block : blocks_) {
+    const size_t first = (2 * kDegree - block.rotation) % kDegree;
+    for (size_t j = 0; j < kDegree; ++j) {
+      if (!is_live(block.live, j)) continue;
+      const uint64_t slot = block.first_slot + (first + j) % kDegree;
+      BAUTA_ASSERT(slot < by_slot.size());
+      ordered.push_back(by_slot[slot]);
+    }
+  }
+  return ordered;
+}
+
 }  // namespace bauta::match

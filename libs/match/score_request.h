@@ -35,6 +35,9 @@ struct ScoreRequest {
   std::vector<ScoreBlock> blocks;
 };
 
+// Whose reference a position holds, for whoever counts answers by person and knows no names.
+using Pseudonym = std::array<uint8_t, 4>;
+
 // 31.2 kB per block.
 Bytes serialize_score_request(const Parameters& parameters, const ScoreRequest& request);
 // Errors: as ckks::open_envelope; corrupt also without a live position.
@@ -60,6 +63,9 @@ class ScoreMap {
 
   // The slot of a position. Error invalid_argument: it was not live in the request.
   Result<uint64_t> slot(Position position) const;
+  // What stands at the slots of all live positions, in the order of the request. Precondition:
+  // every slot that was searched is below the size.
+  std::vector<Pseudonym> in_order(std::span<const Pseudonym> by_slot) const;
 
  private:
   std::vector<Block> blocks_;

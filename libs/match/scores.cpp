@@ -12,8 +12,8 @@ double decode_score(const Parameters& parameters, uint32_t residue) {
   return magnitude / parameters.score_scale() - kScoreOffset;
 }
 
-void ScoreReader::read(uint32_t block, std::span<const uint32_t> residues,
-                       const LivePositions& live) {
+size_t ScoreReader::read(uint32_t block, std::span<const uint32_t> residues,
+                         const LivePositions& live, std::span<const Pseudonym> persons) {
   BAUTA_ASSERT(residues.size() == kDegree);
   std::array<double, kDegree> scores;
   flood_.draw(block, scores);
@@ -24,17 +24,34 @@ void ScoreReader::read(uint32_t block, std::span<const uint32_t> residues,
     const auto magnitude = static_cast<int32_t>(std::min(residues[j], modulus - residues[j]));
     scores[j] += magnitude * unit - offset;
   }
+  double lowest = bar();
+  size_t person = 0;
   for (uint32_t j = 0; j < kDegree; ++j) {
     if (!is_live(live, j)) continue;
-    if (scores[j] > plausible_)
+    const size_t live_position = person++;
+    if (scores[j] > plausible_) {
       ++implausible_count_;
-    else if (candidates_.size() < count_ || scores[j] > candidates_.back().score)
-      keep({{block, j}, scores[j]});
+    } else if (scores[j] >= lowest) {
+      BAUTA_ASSERT(persons.empty() || live_position < persons.size());
+      consider({{block, j}, scores[j]}, persons.empty() ? Pseudonym{} : persons[live_position]);
+      lowest = bar();
+    }
   }
   wipe({reinterpret_cast<uint8_t*>(scores.data()), sizeof(scores)});
+  return persons.empty() ? 0 : person;
 }
 
-void ScoreReader::keep(const Candidate& candidate) {
+double ScoreReader::bar() const {
+  if (candidates_.size() < count_) return -std::numeric_limits<double>::infinity();
+  return std::min(watch_.floor, candidates_.back().score);
+}
+
+void ScoreReader::consider(const Candidate& candidate, const Pseudonym& person) {
+  if (watch_.passed_over != nullptr && watch_.passed_over->contains(person)) return;
+  if (candidate.score >= watch_.floor && !crowded()) {
+    double& best = watched_.try_emplace(person, candidate.score).first->second;
+    best = std::max(best, candidate.score);
+  }
   const auto place =
       std::ranges::upper_bound(candidates_, candidate.score, std::greater<>(), &Candidate::score);
   candidates_.insert(place, candidate);

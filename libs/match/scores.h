@@ -1,7 +1,10 @@
 // From decrypted residues to a decision. Key-service side; plain numbers, no key.
 #pragma once
 
+#include <limits>
+#include <map>
 #include <optional>
+#include <set>
 #include <span>
 
 #include "match/flood.h"
@@ -14,6 +17,13 @@ struct Candidate {
   double score = 0;
 };
 
+// Of whom a reader notes the best score, beside the candidates.
+struct Watch {
+  double floor = std::numeric_limits<double>::infinity();  // of those who score so high, or higher
+  size_t persons = 256;                                    // so many; crowded() tells of more
+  const std::set<Pseudonym>* passed_over = nullptr;        // of these no score counts for anything
+};
+
 // Walks over the decrypted blocks of one request and keeps the best live positions.
 class ScoreReader {
  public:
@@ -22,15 +32,19 @@ class ScoreReader {
   // then its draw of the flood is added, before anything else is done with it.
   explicit ScoreReader(const Parameters& parameters, size_t count = 1,
                        double plausible = kPlausibleScore, const Flood& flood = Flood::none(),
-                       double scale = 1)
+                       double scale = 1, const Watch& watch = {})
       : parameters_(parameters),
         count_(count),
         plausible_(plausible),
         flood_(flood),
-        scale_(scale) {}
+        scale_(scale),
+        watch_(watch) {}
 
-  // The N residues modulo q0 that block number `block` decrypts to.
-  void read(uint32_t block, std::span<const uint32_t> residues, const LivePositions& live);
+  // The N residues modulo q0 that block number `block` decrypts to. `persons`: whose the live
+  // positions are, in their order, and perhaps those of further blocks; empty: all of them zeros.
+  // How many of `persons` the block has used.
+  size_t read(uint32_t block, std::span<const uint32_t> residues, const LivePositions& live,
+              std::span<const Pseudonym> persons = {});
 
   // The highest plausible scores so far, the best first.
   const std::vector<Candidate>& candidates() const { return candidates_; }
@@ -39,16 +53,22 @@ class ScoreReader {
   }
   // How many scores were not plausible. Nothing says which: a position is an answer of its own.
   size_t implausible_count() const { return implausible_count_; }
+  // The best score of everybody who is watched.
+  const std::map<Pseudonym, double>& watched() const { return watched_; }
+  bool crowded() const { return watched_.size() > watch_.persons; }
 
  private:
-  void keep(const Candidate& candidate);
+  void consider(const Candidate& candidate, const Pseudonym& person);
+  double bar() const;
 
   Parameters parameters_;
   size_t count_;
   double plausible_;
   Flood flood_;
   double scale_;
+  Watch watch_;
   std::vector<Candidate> candidates_;
+  std::map<Pseudonym, double> watched_;
   size_t implausible_count_ = 0;
 };
 

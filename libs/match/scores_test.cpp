@@ -65,6 +65,62 @@ TEST(ScoreReader, SetsImplausibleScoresAside) {
   EXPECT_EQ(reader.best()->position, (Position{0, 6}));
 }
 
+// --- Whom it watches
+
+constexpr Pseudonym kAnn{1}, kBob{2}, kCid{3};
+
+// Scores at coefficients 0, 10, 20 ... of one block.
+struct Block {
+  explicit Block(std::initializer_list<double> scores) : residues(kDegree, residue_of(0.9, false)) {
+    size_t j = 0;
+    for (const double score : scores) {
+      residues[j] = residue_of(score, false);
+      set_live(live, j);
+      j += 10;
+    }
+  }
+  std::vector<uint32_t> residues;
+  LivePositions live{};
+};
+
+ScoreReader watching(const Watch& watch) {
+  return ScoreReader(parameters(), 1, kPlausibleScore, Flood::none(), 1, watch);
+}
+
+TEST(ScoreReader, NotesTheBestScoreOfEverybodyAboveTheFloor) {
+  ScoreReader reader = watching({.floor = 0.4});
+  const std::vector<Pseudonym> persons{kAnn, kBob, kAnn, kCid, kBob};
+  const Block first({0.5, 0.45, 0.6}), second({0.39, 0.7});
+  size_t read = reader.read(0, first.residues, first.live, persons);
+  EXPECT_EQ(read, 3u);
+  read += reader.read(1, second.residues, second.live, std::span(persons).subspan(read));
+  EXPECT_EQ(read, 5u);
+  ASSERT_EQ(reader.watched().size(), 2u);
+  EXPECT_NEAR(reader.watched().at(kAnn), 0.6, 1e-8);
+  EXPECT_NEAR(reader.watched().at(kBob), 0.7, 1e-8);
+  EXPECT_EQ(reader.best()->position, (Position{1, 10}));
+  EXPECT_FALSE(reader.crowded());
+}
+
+TEST(ScoreReader, FindsNobodyWhoIsPassedOver) {
+  const std::set<Pseudonym> locked{kAnn, kCid};
+  ScoreReader reader = watching({.floor = 0.4, .passed_over = &locked});
+  const Block block({0.8, 0.5, 0.7});
+  reader.read(0, block.residues, block.live, std::vector<Pseudonym>{kAnn, kBob, kCid});
+  EXPECT_EQ(reader.best()->position, (Position{0, 10}));
+  EXPECT_EQ(reader.watched().size(), 1u);
+}
+
+TEST(ScoreReader, SaysThatItSawACrowd) {
+  const Block block({0.5, 0.5, 0.5});
+  for (const size_t most : {1, 2, 3}) {
+    ScoreReader reader = watching({.floor = 0.4, .persons = most});
+    reader.read(0, block.residues, block.live, std::vector<Pseudonym>{kAnn, kBob, kCid});
+    EXPECT_EQ(reader.crowded(), most < 3);
+    EXPECT_LE(reader.watched().size(), most + 1);
+  }
+}
+
 TEST(ScoreReader, HasNoBestWithoutLivePositions) {
   ScoreReader reader(parameters());
   reader.read(0, std::vector<uint32_t>(kDegree, residue_of(1, false)), LivePositions{});

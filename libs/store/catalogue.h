@@ -280,6 +280,10 @@ class Catalogue {
   Result<std::vector<uint32_t>> changed_blocks(const Gallery& gallery, uint64_t since);
   // Live references of one block that are not newer than `until`, by position; without names.
   Result<std::vector<Holder>> read_block(const Gallery& gallery, uint32_t block, uint64_t until);
+  // Who holds the live references of one block, by position. The callback may not use the
+  // catalogue.
+  Status for_each_name(const Gallery& gallery, uint32_t block,
+                       const std::function<void(uint32_t, std::string_view)>& callback);
   // The ciphertext of a retired reference that was enrolled not later than `until`, while it is
   // still there. Error: not_found.
   Result<Bytes> read_retired(const Gallery& gallery, uint32_t position, uint64_t until);

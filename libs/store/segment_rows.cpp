@@ -141,6 +141,23 @@ Result<std::vector<Holder>> Catalogue::read_block(const Gallery& gallery, uint32
   }
 }
 
+Status Catalogue::for_each_name(const Gallery& gallery, uint32_t block,
+                                const std::function<void(uint32_t, std::string_view)>& callback) {
+  std::lock_guard lock(state_->reading_mutex);
+  Connection& connection = state_->reading;
+  BAUTA_CHECK(read_generation(connection, gallery));
+  const int64_t first = int64_t{block} * kBlockPositions;
+  BAUTA_TRY(Statement rows,
+            connection.prepare("SELECT position, subject FROM reference WHERE gallery = ?1 "
+                               "AND position >= ?2 AND position < ?3 AND state = 1",
+                               {gallery.id, first, first + kBlockPositions}));
+  while (true) {
+    BAUTA_TRY(const bool row, rows.step());
+    if (!row) return {};
+    callback(static_cast<uint32_t>(rows.integer(0)), rows.text(1));
+  }
+}
+
 Result<Bytes> Catalogue::read_retired(const Gallery& gallery, uint32_t position, uint64_t until) {
   std::lock_guard lock(state_->reading_mutex);
   Connection& connection = state_->reading;

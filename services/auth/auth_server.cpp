@@ -478,6 +478,7 @@ Result<AuthServer::Found> AuthServer::search(const Loaded& gallery,
     found.generation = loaded.generation();
     if (loaded.references().references() == 0) return {};
     BAUTA_TRY(found.search, loaded.references().search(probe, seed));
+    found.persons = found.search->map.in_order(loaded.persons());
     timings.set_match_us(microseconds_since(start));
     return {};
   };
@@ -499,6 +500,7 @@ Result<v1::IdentifyReply> AuthServer::identify(const v1::IdentifyRequest& reques
     const auto start = Clock::now();
     BAUTA_TRY(v1::DecideRequest decide,
               decide_request(gallery, request, probe, found.search->request, seed));
+    decide.set_persons(found.persons.data(), found.persons.size() * sizeof(match::Pseudonym));
     timings.set_match_us(timings.match_us() + microseconds_since(start));
     const auto sent = Clock::now();
     BAUTA_TRY(const DecisionOutcome outcome,
@@ -536,13 +538,6 @@ Status AuthServer::name_candidates(const Loaded& gallery, const Found& found,
     reply.set_evaluation_candidate(subjects.front());
   }
   if (outcome.decision != v1::DECISION_ACCEPTED) return {};
-  // Before the edge hears of it: the key service counts answers near the threshold by person.
-  v1::NameSubjectRequest named;
-  named.set_gallery(request.gallery());
-  named.set_edge_id(request.edge_id());
-  named.set_nonce(request.ticket().nonce());
-  named.set_subject(std::string(as_text(subject_digest(request.gallery(), subjects.front()))));
-  BAUTA_CHECK(keys_.name_subject(named));
   reply.set_subject(subjects.front());
   if (request.max_candidates() < 2) return {};
   subjects.resize(std::min<size_t>(subjects.size(), request.max_candidates()));

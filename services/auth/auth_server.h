@@ -157,8 +157,9 @@ class AuthServer final : public AuthService {
   Status load_references(const Loaded& gallery);
   // What a search found, and in which state of the references.
   struct Found {
-    std::optional<match::Search> search;  // nothing when nobody is enrolled
-    Status complete;                      // whether everybody was compared
+    std::optional<match::Search> search;    // nothing when nobody is enrolled
+    std::vector<match::Pseudonym> persons;  // whose the scores are, in the order of the request
+    Status complete;                        // whether everybody was compared
     uint64_t generation = 0, not_compared = 0;
   };
   Result<Found> search(const Loaded& gallery, const match::SwitchedProbe& probe,

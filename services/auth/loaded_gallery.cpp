@@ -1,5 +1,7 @@
 #include "services/auth/loaded_gallery.h"
 
+#include "services/ticket.h"
+
 namespace bauta::auth {
 namespace {
 
@@ -37,7 +39,19 @@ Status LoadedGallery::apply(const store::ReferenceView& view) {
   if (!view.live) return {};
   BAUTA_TRY(const match::StoredReference reference,
             match::parse_stored_reference(keys_->parameters(), view.original));
+  set_person(view.position, view.subject);
   return references_->insert(view.position, reference);
+}
+
+void LoadedGallery::set_person(uint32_t slot, std::string_view subject) {
+  if (slot >= persons_.size()) persons_.resize((slot / match::kDegree + 1) * match::kDegree);
+  persons_[slot] = person_of(subject_digest(gallery_.name, std::string(subject)));
+}
+
+Status LoadedGallery::read_persons(uint32_t block) {
+  return catalogue_.for_each_name(gallery_, block, [this](uint32_t slot, std::string_view subject) {
+    set_person(slot, subject);
+  });
 }
 
 Status LoadedGallery::map_segments() {
@@ -66,6 +80,7 @@ Status LoadedGallery::map_segments() {
     if (after.version != set.version) continue;  // changed by every renewal too
 
     references_ = std::make_unique<match::Gallery>(keys_, read_original, &threads_);
+    const std::map<std::string, Mapped> before = std::move(mapped_);
     mapped_.clear();
     unavailable_ = 0;
     for (size_t i = 0; i < set.segments.size(); ++i) {
@@ -81,6 +96,7 @@ Status LoadedGallery::map_segments() {
         BAUTA_CHECK(set_aside(segment, sound.error()));
         continue;
       }
+      if (!before.contains(segment.file)) BAUTA_CHECK(read_persons(segment.block));
       mapped_[segment.file] = *opened[i];
       references_->place(segment.block, to_block(keys_->parameters(), *opened[i]));
     }

@@ -27,6 +27,8 @@ class LoadedGallery {
   Status follow(const store::Gallery& now);
 
   match::Gallery& references() { return *references_; }
+  // Whose reference each slot holds, or held last.
+  std::span<const match::Pseudonym> persons() const { return persons_; }
   uint64_t generation() const { return generation_; }
   size_t mapped_bytes() const;
 
@@ -51,6 +53,8 @@ class LoadedGallery {
   Status map_segments();
   Status set_aside(const store::Segment& segment, const Error& damage);
   Status apply(const store::ReferenceView& view);
+  Status read_persons(uint32_t block);
+  void set_person(uint32_t slot, std::string_view subject);
 
   store::Catalogue& catalogue_;
   store::Gallery gallery_;
@@ -58,7 +62,8 @@ class LoadedGallery {
   std::shared_ptr<const match::EvaluationKeys> keys_;
   ThreadPool& threads_;
   std::unique_ptr<match::Gallery> references_;
-  std::map<std::string, Mapped> mapped_;  // by file name
+  std::vector<match::Pseudonym> persons_;  // by slot
+  std::map<std::string, Mapped> mapped_;   // by file name
   uint64_t segments_version_ = 0;
   uint64_t generation_ = 0;   // of the catalogue, as far as it is loaded
   uint64_t unavailable_ = 0;  // references in damaged segments

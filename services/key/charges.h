@@ -28,7 +28,6 @@ inline constexpr std::array kCharges = {
     ChargeLine{"Key.RegisterContract", Cost::nothing},
     ChargeLine{"Key.Admit", Cost::admission},
     ChargeLine{"Key.Decide", Cost::decision},
-    ChargeLine{"Key.NameSubject", Cost::nothing},
     ChargeLine{"EdgeKeys.GetActiveKey", Cost::nothing},
     ChargeLine{"EdgeKeys.GetEdgeKey", Cost::nothing},
     ChargeLine{"Oversight.ListKeys", Cost::nothing},

@@ -48,6 +48,9 @@ Error broken_chain(const fs::path& path, uint64_t sequence) {
                     path.string(), sequence);
 }
 
+// What a record has room for.
+constexpr size_t kPerson_bytes = 16;
+
 Bytes serialize(const LogRecord& record) {
   ByteWriter writer;
   writer.u64(record.sequence);
@@ -60,6 +63,7 @@ Bytes serialize(const LogRecord& record) {
   writer.text(record.entry.gallery);
   writer.text(record.entry.edge_id);
   writer.raw(record.entry.person);
+  writer.raw(std::array<uint8_t, kPerson_bytes - std::tuple_size_v<PersonId>>{});
   writer.u8(static_cast<uint8_t>(record.entry.charge));
   writer.u32(record.entry.positions);
   writer.u32(record.entry.bits);
@@ -91,6 +95,7 @@ Result<LogRecord> parse_record(ByteView payload) {
   BAUTA_TRY(record.entry.edge_id, reader.text(kMaxName_bytes));
   if (reader.remaining() == 0) return record;  // from before there were charges
   BAUTA_CHECK(read_array(reader, record.entry.person));
+  BAUTA_CHECK(reader.raw(kPerson_bytes - record.entry.person.size()));  // once more of the digest
   BAUTA_TRY(const uint8_t charge, reader.u8());
   record.entry.charge = static_cast<LogCharge>(charge);
   BAUTA_TRY(record.entry.positions, reader.u32());
@@ -375,6 +380,8 @@ const char* log_note_name(LogNote note) {
       return "no answer";
     case LogNote::failed:
       return "failed";
+    case LogNote::crowd:
+      return "crowd";
     case LogNote::proof:
       return "proof";
   }

@@ -39,7 +39,7 @@ enum class LogEvent : uint8_t {
   edge_revoked = 17,
   charged = 20,              // a ticket was spent; outcomes follow, or the process ended before
   contract_registered = 21,  // for a gallery
-  subject_named = 22,        // whom the answer to a ticket named
+  subject_named = 22,        // somebody of whom the answer to a ticket told something
   person_locked = 23,        // for good
   edge_locked = 24,          // out of a gallery, for good
   lock_cleared = 25,         // by an operator
@@ -61,15 +61,13 @@ enum class LogNote : uint8_t {
   no_length = 7,     // an encrypted picture was too unlike a face to be measured
   near_hit = 8,      // accepted, but not by much
   no_answer = 9,     // charged, and then the process ended: counted as the worst answer
-  failed = 11,       // charged, and answered by an error: it told nothing, and counts for nobody
   proof = 10,        // accepted far above the threshold: the edge has shown that face
+  failed = 11,       // charged, and answered by an error: it told nothing, and counts for nobody
+  crowd = 12,        // a search that would have told of too many people at once
 };
 const char* log_event_name(LogEvent event);
 const char* log_outcome_name(LogOutcome outcome);
 const char* log_note_name(LogNote note);
-
-// The start of subject_digest(); zeros: nobody in particular.
-using PersonId = std::array<uint8_t, 16>;
 
 struct LogEntry {
   LogEvent event = LogEvent::identification;
@@ -78,7 +76,7 @@ struct LogEntry {
   keys::KeyId key{};
   TicketNonce nonce{};  // of the ticket; zero: none
   std::string gallery, edge_id;
-  PersonId person{};
+  PersonId person{};  // zeros: nobody in particular
   LogCharge charge = LogCharge::none;
   uint32_t positions = 0;  // that were compared, or references to admit
   uint32_t bits = 0;       // that the answers can tell at most

@@ -14,6 +14,7 @@
 #include "secret/key_generation.h"
 #include "services/contract.h"
 #include "services/key/image_keys.h"
+#include "services/key/nearness.h"
 
 namespace bauta::key {
 namespace {
@@ -94,19 +95,28 @@ Result<Digest> parse_digest(const char* name, const std::string& bytes, bool may
   return digest;
 }
 
-// What a decision can tell: one of so many positions and two refusals, or the k best.
-Price price_of(const match::ScoreRequest& scores, uint32_t candidates) {
-  size_t positions = 0;
+uint32_t positions_of(const match::ScoreRequest& scores) {
+  int positions = 0;
   for (const match::ScoreBlock& block : scores.blocks)
-    for (const uint8_t byte : block.live) positions += static_cast<size_t>(std::popcount(byte));
-  const double bits = std::log2(static_cast<double>(positions) + 2) * std::max(1u, candidates);
-  return {static_cast<uint32_t>(positions), static_cast<uint32_t>(std::ceil(bits))};
+    for (const uint8_t byte : block.live) positions += std::popcount(byte);
+  return static_cast<uint32_t>(positions);
 }
 
-LogNote note_of(double score, double threshold, const Policy& policy) {
-  if (std::abs(score - threshold) < policy.near_margin)
-    return score >= threshold ? LogNote::near_hit : LogNote::near_match;
-  return score >= threshold && score >= policy.proof_score ? LogNote::proof : LogNote::none;
+// What a decision can tell: one of so many positions and two refusals, or the k best.
+Price price_of(uint32_t positions, uint32_t candidates) {
+  const double bits = std::log2(positions + 2.0) * std::max(1u, candidates);
+  return {positions, static_cast<uint32_t>(std::ceil(bits))};
+}
+
+// Whose the live positions are, as the request says. Error invalid_argument: not of each of them.
+Result<std::span<const match::Pseudonym>> parse_persons(const std::string& bytes,
+                                                        uint32_t positions) {
+  const size_t expected = positions * sizeof(match::Pseudonym);
+  if (bytes.size() != expected)
+    return make_error(ErrorCode::invalid_argument,
+                      "{} bytes say whose {} references are compared; {} are expected",
+                      bytes.size(), positions, expected);
+  return std::span(reinterpret_cast<const match::Pseudonym*>(bytes.data()), positions);
 }
 
 }  // namespace
@@ -116,6 +126,15 @@ struct KeyServer::DecisionInput {
   match::Parameters parameters;
   match::ScoreRequest scores;
   match::Admission admission;
+  uint32_t positions = 0;
+  std::span<const match::Pseudonym> persons;  // into the request; empty in 1:1
+};
+
+// What a decision becomes.
+struct KeyServer::Reading {
+  DecisionOutcome outcome;  // refused, unless everything is a template
+  LogNote note = LogNote::none;
+  std::vector<Told> told;  // of a search
 };
 
 Result<keys::KeyId> parse_key_id(const std::string& text) {
@@ -490,11 +509,14 @@ Result<KeyServer::DecisionInput> KeyServer::parse(const v1::DecideRequest& reque
             match::parse_admission(parameters, as_bytes(request.admission())));
   if (admission.kind != match::TemplateKind::probe)
     return make_error(ErrorCode::invalid_argument, "what is to be admitted is not a probe");
-  return DecisionInput{id, parameters, std::move(scores), std::move(admission)};
+  const uint32_t positions = positions_of(scores);
+  BAUTA_TRY(const auto persons,
+            parse_persons(request.persons(), request.verification() ? 0 : positions));
+  return DecisionInput{id, parameters, std::move(scores), std::move(admission), positions, persons};
 }
 
-Status KeyServer::read_scores(const Signed& asked, const DecisionInput& input,
-                              DecisionOutcome& outcome, LogNote& note) {
+Result<KeyServer::Reading> KeyServer::read_scores(const Signed& asked, const DecisionInput& input,
+                                                  const Charge& charge) {
   const TicketScope& scope = asked.applicant.scope;
   const keys::KeyRecord& record = asked.applicant.key;
   const double tolerance = scope.image ? kImageTolerance : tolerance_of(asked.contract);
@@ -503,6 +525,10 @@ Status KeyServer::read_scores(const Signed& asked, const DecisionInput& input,
                                ? asked.contract.threshold_verify()
                                : asked.contract.threshold_identify();
   const size_t count = std::max(1u, record.candidates);
+  const Policy& policy = ledger_->policy();
+  const bool searching = scope.kind == TicketKind::identification;
+  Reading reading;
+  DecisionOutcome& outcome = reading.outcome;
   outcome.positions.resize(count);
 
   const auto start = Clock::now();
@@ -514,32 +540,47 @@ Status KeyServer::read_scores(const Signed& asked, const DecisionInput& input,
   if (!squared_norm.ok() && squared_norm.error().code != ErrorCode::refused)
     return squared_norm.error();
   if (!squared_norm.ok()) {
-    note = scope.image ? LogNote::no_length : LogNote::no_template;
-    return {};
+    reading.note = scope.image ? LogNote::no_length : LogNote::no_template;
+    return reading;
   }
   BAUTA_TRY(const match::Flood flood,
             record.evaluation
                 ? Result<match::Flood>(match::Flood::none())
                 : match::Flood::create(seed, ticket_digest(scope, asked.applicant.ticket)));
+  match::Watch watch;
+  if (searching && !record.evaluation) {
+    watch.floor = threshold - policy.near_margin;
+    watch.passed_over = charge.locked.get();
+  }
   match::ScoreReader reader(
       input.parameters, count,
       longest + kScoreError + match::kFloodBound_deviations * flood.deviation(), flood,
-      scope.image ? 1 / std::sqrt(*squared_norm) : 1);
+      scope.image ? 1 / std::sqrt(*squared_norm) : 1, watch);
+  std::span<const match::Pseudonym> persons = input.persons;
   for (size_t block = 0; block < input.scores.blocks.size(); ++block) {
     BAUTA_TRY(const ring::SecretCoefficients residues,
               secret::decrypt(key, input.scores.blocks[block].ciphertext));
-    reader.read(static_cast<uint32_t>(block), residues.limb(0), input.scores.blocks[block].live);
+    const match::ScoreBlock& scores = input.scores.blocks[block];
+    persons = persons.subspan(
+        reader.read(static_cast<uint32_t>(block), residues.limb(0), scores.live, persons));
   }
   secret_lifetime_us_ = microseconds_since(start);
   if (reader.implausible_count() > 0) {
-    note = LogNote::implausible;
-    return {};
+    reading.note = LogNote::implausible;
+    return reading;
+  }
+  if (reader.crowded()) {
+    reading.note = LogNote::crowd;
+    return reading;
   }
   outcome.decision = v1::DECISION_REJECTED;
-  if (reader.candidates().empty()) return {};
+  if (reader.candidates().empty()) return reading;
   const double best = reader.candidates().front().score;
   if (best >= threshold) outcome.decision = v1::DECISION_ACCEPTED;
-  note = note_of(best, threshold, ledger_->policy());
+  if (searching)
+    reading.told = told_of(reader.watched(), threshold, count > 1, policy);
+  else
+    reading.note = nearness_of(best, threshold, policy);
   if (record.evaluation)
     outcome.evaluation_score = std::round(best * kEvaluationSteps) / kEvaluationSteps;
   for (const match::Candidate& candidate : reader.candidates()) {
@@ -549,7 +590,7 @@ Status KeyServer::read_scores(const Signed& asked, const DecisionInput& input,
     outcome.positions[outcome.candidates++] = {candidate.position.block,
                                                candidate.position.coefficient};
   }
-  return {};
+  return reading;
 }
 
 Result<v1::DecideReply> KeyServer::decide(const v1::DecideRequest& request) {
@@ -561,32 +602,20 @@ Result<v1::DecideReply> KeyServer::decide(const v1::DecideRequest& request) {
   if (asked.contract.dimension() != request.dimension())
     return make_error(ErrorCode::mismatch, "the contract of gallery {} has {} dimensions, not {}",
                       request.origin().gallery(), asked.contract.dimension(), request.dimension());
-  BAUTA_CHECK(ledger_->charge(applicant, price_of(input.scores, applicant.key.candidates)));
-  DecisionOutcome outcome;
-  LogNote note = LogNote::none;
-  if (const Status read = read_scores(asked, input, outcome, note); !read.ok())
-    return without_answer(applicant, read.error());
+  BAUTA_TRY(const Charge charge,
+            ledger_->charge(applicant, price_of(input.positions, applicant.key.candidates)));
+  const Result<Reading> reading = read_scores(asked, input, charge);
+  if (!reading.ok()) return without_answer(applicant, reading.error());
+  const DecisionOutcome& outcome = reading->outcome;
   // In the file before it leaves. The ticket is spent whatever becomes of the answer.
   const LogOutcome recorded = outcome.decision == v1::DECISION_ACCEPTED   ? LogOutcome::accepted
                               : outcome.decision == v1::DECISION_REJECTED ? LogOutcome::rejected
                                                                           : LogOutcome::refused;
-  BAUTA_CHECK(ledger_->conclude(applicant, recorded, note));
+  BAUTA_CHECK(ledger_->conclude(applicant, recorded, reading->note, reading->told));
   BAUTA_CHECK(sign_if_due());
   v1::DecideReply reply;
   *reply.mutable_answer() = asked.answer(serialize_outcome(outcome));
   return reply;
-}
-
-Result<v1::NameSubjectReply> KeyServer::name_subject(const v1::NameSubjectRequest& request) {
-  TicketNonce nonce;
-  PersonId person;
-  if (request.nonce().size() != nonce.size() || request.subject().size() != sizeof(Digest))
-    return make_error(ErrorCode::invalid_argument, "a nonce and the digest of a subject are named");
-  std::ranges::copy(as_bytes(request.nonce()), nonce.begin());
-  std::ranges::copy(as_bytes(request.subject()).first(person.size()), person.begin());
-  BAUTA_CHECK(check_names({&request.edge_id(), &request.gallery()}));
-  BAUTA_CHECK(ledger_->name_subject(request.gallery(), request.edge_id(), nonce, person));
-  return v1::NameSubjectReply();
 }
 
 Status KeyServer::check_ready() {

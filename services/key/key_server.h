@@ -90,7 +90,6 @@ class KeyServer final : public KeyService {
   Result<v1::GetGrantsReply> get_grants(const v1::GetGrantsRequest& request) override;
   Result<v1::AdmitReply> admit(const v1::AdmitRequest& request) override;
   Result<v1::DecideReply> decide(const v1::DecideRequest& request) override;
-  Result<v1::NameSubjectReply> name_subject(const v1::NameSubjectRequest& request) override;
 
   // Of the last decision, for who measures in this process; it leaves in no answer.
   uint64_t derive_us() const { return derive_us_; }
@@ -134,10 +133,10 @@ class KeyServer final : public KeyService {
                               uint32_t count);
   struct DecisionInput;
   static Result<DecisionInput> parse(const v1::DecideRequest& request);
-  // Everything that happens while the secret is there: admits the probe and reads the scores. The
-  // outcome stays refused, and the note says why, where something is no template.
-  Status read_scores(const Signed& asked, const DecisionInput& input, DecisionOutcome& outcome,
-                     LogNote& note);
+  struct Reading;
+  // Everything that happens while the secret is there: admits the probe and reads the scores.
+  Result<Reading> read_scores(const Signed& asked, const DecisionInput& input,
+                              const Charge& charge);
   // Records what became of a charged request that got no answer, and passes the error on.
   Error without_answer(const Applicant& applicant, const Error& error);
   // The tenant's ring secret. Lives for one request.

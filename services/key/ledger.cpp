@@ -18,14 +18,13 @@ using Json = nlohmann::json;
 constexpr int64_t kTicketValidity_ms = 5 * 60'000;
 constexpr int64_t kClockSkew_ms = 60'000;
 constexpr int64_t kMinute_ms = 60'000;
-constexpr double kDay_ms = 24 * 60 * 60'000.0;
 // A charged request that has no outcome after this time will have none.
 constexpr int64_t kAbandoned_ms = 30'000;
 constexpr size_t kMaxPolicy_bytes = 64 << 10;
 
 bool is_crime(LogNote note) {
   return note == LogNote::implausible || note == LogNote::no_template ||
-         note == LogNote::bad_ticket || note == LogNote::spent_ticket;
+         note == LogNote::bad_ticket || note == LogNote::spent_ticket || note == LogNote::crowd;
 }
 
 // Whether an answer says something of how near a probe came to a person.
@@ -42,12 +41,6 @@ TicketNonce nonce_of(const v1::Ticket& ticket) {
   if (ticket.nonce().size() == nonce.size())
     std::copy(ticket.nonce().begin(), ticket.nonce().end(), nonce.begin());
   return nonce;
-}
-
-PersonId person_of(const TicketScope& scope) {
-  PersonId person;
-  std::copy_n(scope.subject.begin(), person.size(), person.begin());
-  return person;
 }
 
 LogCharge charge_of(TicketKind kind) {
@@ -87,7 +80,7 @@ LogEntry entry_of(const Applicant& applicant, LogEvent event, LogOutcome outcome
   entry.nonce = nonce_of(applicant.ticket);
   entry.gallery = applicant.scope.gallery;
   entry.edge_id = applicant.scope.edge_id;
-  entry.person = person_of(applicant.scope);
+  entry.person = person_of(applicant.scope.subject);
   return entry;
 }
 
@@ -131,9 +124,6 @@ Result<Policy> read_policy(const fs::path& directory) {
       !read_number(json, "proof_score", policy.proof_score) ||
       !read_number(json, "near_per_person", policy.near_per_person) ||
       !read_number(json, "unproven_per_person", policy.unproven_per_person) ||
-      !read_number(json, "near_misses_per_day", policy.near_misses_per_day) ||
-      !read_number(json, "near_misses_per_day_and_reference",
-                   policy.near_misses_per_day_and_reference) ||
       !read_number(json, "crafted_requests", policy.crafted_requests))
     return make_error(ErrorCode::corrupt,
                       "{} should be a JSON object of numbers; docs/operations/keys.md names them",
@@ -164,7 +154,6 @@ void Ledger::forget_old_tickets(int64_t time_ms) {
   const int64_t lasting = kTicketValidity_ms + 2 * kClockSkew_ms;
   while (!spent_at_.empty() && spent_at_.front().first + lasting < time_ms) {
     spent_.erase(spent_at_.front().second);
-    unnamed_.erase(spent_at_.front().second);
     spent_at_.pop_front();
   }
 }
@@ -187,7 +176,6 @@ void Ledger::apply(const LogRecord& record) {
     case LogEvent::admission:
       return apply_outcome(record);
     case LogEvent::subject_named:
-      unnamed_.erase(entry.nonce);
       count(persons_[{entry.gallery, entry.person}].by_edge[entry.edge_id], entry.note);
       return;
     case LogEvent::contract_registered:
@@ -198,7 +186,7 @@ void Ledger::apply(const LogRecord& record) {
       return;
     case LogEvent::person_locked:
       persons_[{entry.gallery, entry.person}].locked_since_ms = record.time_ms;
-      return;
+      return set_locked(entry.gallery, entry.person, true);
     case LogEvent::edge_locked:
       clients_[{entry.edge_id, entry.gallery}].locked_since_ms = record.time_ms;
       return;
@@ -206,11 +194,12 @@ void Ledger::apply(const LogRecord& record) {
       rotated_at_ms_[entry.gallery] = record.time_ms;
       return;
     case LogEvent::lock_cleared:
-      if (entry.edge_id.empty())
-        persons_.erase({entry.gallery, entry.person});
-      else
+      if (!entry.edge_id.empty()) {
         clients_.erase({entry.edge_id, entry.gallery});
-      return;
+        return;
+      }
+      persons_.erase({entry.gallery, entry.person});
+      return set_locked(entry.gallery, entry.person, false);
     default:
       return;
   }
@@ -228,7 +217,6 @@ void Ledger::apply_charge(const LogRecord& record) {
   const int64_t minute = record.time_ms / kMinute_ms;
   if (client.minute.minute != minute) client.minute = {.minute = minute};
   ++client.minute.decisions;
-  if (entry.charge == LogCharge::identification) client.positions = entry.positions;
 }
 
 void Ledger::apply_outcome(const LogRecord& record) {
@@ -248,16 +236,19 @@ void Ledger::apply_outcome(const LogRecord& record) {
     if (client.minute.minute != minute) client.minute = {.minute = minute};
     ++client.minute.unmeasured;
   }
-  const bool unknown = entry.note == LogNote::no_answer;
-  if (entry.event == LogEvent::verification && charged) {
-    if (is_about_a_person(entry.note))
-      count(persons_[{entry.gallery, entry.person}].by_edge[entry.edge_id], entry.note);
-  } else if (entry.event == LogEvent::identification) {
-    if (charged && entry.outcome == LogOutcome::accepted) unnamed_[entry.nonce] = entry.note;
-    if (entry.note != LogNote::near_match && !unknown) return;
-    client.near_misses = near_misses(client, record.time_ms) + 1;
-    client.near_misses_at_ms = record.time_ms;
-  }
+  if (entry.event == LogEvent::verification && charged && is_about_a_person(entry.note))
+    count(persons_[{entry.gallery, entry.person}].by_edge[entry.edge_id], entry.note);
+}
+
+// Searches that are under way keep the set that they were charged with.
+void Ledger::set_locked(const std::string& gallery, const PersonId& person, bool locked) {
+  auto& set = locked_[gallery];
+  std::set<PersonId> changed = set != nullptr ? *set : std::set<PersonId>();
+  if (locked)
+    changed.insert(person);
+  else
+    changed.erase(person);
+  set = std::make_shared<const std::set<PersonId>>(std::move(changed));
 }
 
 Ledger::Balance Ledger::Person::sum() const {
@@ -283,14 +274,10 @@ bool Ledger::is_too_much(const Balance& balance) const {
   return balance.near >= policy_.near_per_person || balance.unproven >= policy_.unproven_per_person;
 }
 
-double Ledger::near_misses_allowed(const Client& client) const {
-  return policy_.near_misses_per_day + policy_.near_misses_per_day_and_reference * client.positions;
-}
-
-double Ledger::near_misses(const Client& client, int64_t time_ms) const {
-  const double days =
-      std::max(0.0, static_cast<double>(time_ms - client.near_misses_at_ms) / kDay_ms);
-  return std::max(0.0, client.near_misses - days * near_misses_allowed(client));
+std::shared_ptr<const std::set<PersonId>> Ledger::locked_in(const std::string& gallery) const {
+  static const auto nobody = std::make_shared<const std::set<PersonId>>();
+  const auto known = locked_.find(gallery);
+  return known == locked_.end() ? nobody : known->second;
 }
 
 // --- What follows from it
@@ -317,6 +304,12 @@ Status Ledger::check_unspent(const Applicant& applicant) {
   });
 }
 
+Status Ledger::check_unlocked(const std::string& gallery, const PersonId& person) const {
+  const auto known = persons_.find({gallery, person});
+  if (known == persons_.end() || known->second.locked_since_ms == 0) return {};
+  return locked_person(gallery, known->second.locked_since_ms);
+}
+
 Status Ledger::check_charge(const Applicant& applicant) {
   const keys::KeyRecord& key = applicant.key;
   const std::string& edge = applicant.scope.edge_id;
@@ -333,10 +326,8 @@ Status Ledger::check_charge(const Applicant& applicant) {
                       "edge {} is locked out of gallery {} since {:%Y-%m-%d %H:%M:%S} UTC for its "
                       "unusual requests; whoever holds the keys clears that by 'bauta keys unlock'",
                       edge, gallery, fmt::gmtime(static_cast<time_t>(locked_ms / 1000)));
-  const auto person = persons_.find({gallery, person_of(applicant.scope)});
-  if (applicant.scope.kind == TicketKind::verification && person != persons_.end() &&
-      person->second.locked_since_ms != 0)
-    return locked_person(gallery, person->second.locked_since_ms);
+  if (applicant.scope.kind == TicketKind::verification)
+    BAUTA_CHECK(check_unlocked(gallery, person_of(applicant.scope.subject)));
   const Used& used = used_[key.id];
   if (used.decisions >= decision_budget(key) || used.bits >= policy_.bits_per_key)
     return make_error(ErrorCode::unavailable,
@@ -367,7 +358,6 @@ std::vector<LogEntry> Ledger::with_locks(std::vector<LogEntry> entries, bool eva
   std::map<ClientName, Client> clients;
   for (size_t i = 0; i < given; ++i) {
     const LogEntry entry = entries[i];
-    const bool unknown = entry.note == LogNote::no_answer;
     LogEntry lock;
     lock.outcome = LogOutcome::refused;
     lock.key = entry.key;
@@ -387,16 +377,9 @@ std::vector<LogEntry> Ledger::with_locks(std::vector<LogEntry> entries, bool eva
     if (entry.edge_id.empty()) continue;
     const ClientName name{entry.edge_id, entry.gallery};
     Client& client = clients.try_emplace(name, clients_[name]).first->second;
-    const bool missed =
-        entry.event == LogEvent::identification && (unknown || entry.note == LogNote::near_match);
     client.crimes += is_crime(entry.note) ? 1 : 0;
-    if (missed) {
-      client.near_misses = near_misses(client, now) + 1;
-      client.near_misses_at_ms = now;
-    }
-    if (client.locked_since_ms == 0 &&
-        ((is_crime(entry.note) && client.crimes >= policy_.crafted_requests) ||
-         (missed && client.near_misses > near_misses_allowed(client)))) {
+    if (client.locked_since_ms == 0 && is_crime(entry.note) &&
+        client.crimes >= policy_.crafted_requests) {
       client.locked_since_ms = now;
       lock.event = LogEvent::edge_locked;
       lock.edge_id = entry.edge_id;
@@ -424,8 +407,9 @@ void Ledger::conclude_abandoned(std::vector<LogEntry>& entries) {
 
 // --- Requests
 
-Status Ledger::charge(const Applicant& applicant, const Price& price) {
+Result<Charge> Ledger::charge(const Applicant& applicant, const Price& price) {
   Status status;
+  Charge charge;
   BAUTA_CHECK(log_->update([&]() -> Result<std::vector<LogEntry>> {
     std::vector<LogEntry> entries;
     conclude_abandoned(entries);
@@ -439,6 +423,7 @@ Status Ledger::charge(const Applicant& applicant, const Price& price) {
       entries.insert(entries.end(), refusal.begin(), refusal.end());
     };
     if (status.ok()) {
+      charge.locked = locked_in(applicant.scope.gallery);
       LogEntry entry = entry_of(applicant, LogEvent::charged, LogOutcome::accepted, LogNote::none);
       entry.charge = charge_of(applicant.scope.kind);
       entry.positions = price.positions;
@@ -451,20 +436,48 @@ Status Ledger::charge(const Applicant& applicant, const Price& price) {
     }
     return entries;
   }));
-  return status;
+  if (!status.ok()) return status.error();
+  return charge;
 }
 
-Status Ledger::conclude(const Applicant& applicant, LogOutcome outcome, LogNote note) {
-  return log_->update(
+Status Ledger::check_told(const Applicant& applicant, std::span<const Told> told) const {
+  const std::string& gallery = applicant.scope.gallery;
+  if (applicant.scope.kind == TicketKind::verification)
+    return check_unlocked(gallery, person_of(applicant.scope.subject));
+  for (const Told& somebody : told)
+    if (!check_unlocked(gallery, somebody.person).ok())
+      return make_error(ErrorCode::busy,
+                        "a person of gallery {} was locked while it was searched; try again",
+                        gallery);
+  return {};
+}
+
+Status Ledger::conclude(const Applicant& applicant, LogOutcome outcome, LogNote note,
+                        std::span<const Told> told) {
+  Status status;
+  BAUTA_CHECK(log_->update(
       [&]() -> Result<std::vector<LogEntry>> {
         if (!pending_.contains(nonce_of(applicant.ticket)))
           return make_error(ErrorCode::unavailable,
                             "the answer to edge {} took more than {} s and is given up",
                             applicant.scope.edge_id, kAbandoned_ms / 1000);
-        return with_locks({entry_of(applicant, event_of(applicant.scope.kind), outcome, note)},
-                          applicant.key.evaluation);
+        const LogEvent event = event_of(applicant.scope.kind);
+        // Answers that were on their way together, and went beyond the limit together.
+        if (!applicant.key.evaluation) status = check_told(applicant, told);
+        if (!status.ok())
+          return std::vector<LogEntry>{
+              entry_of(applicant, event, LogOutcome::refused, LogNote::failed)};
+        std::vector<LogEntry> entries{entry_of(applicant, event, outcome, note)};
+        for (const Told& somebody : told) {
+          LogEntry entry =
+              entry_of(applicant, LogEvent::subject_named, LogOutcome::accepted, somebody.note);
+          entry.person = somebody.person;
+          entries.push_back(std::move(entry));
+        }
+        return with_locks(std::move(entries), applicant.key.evaluation);
       },
-      Durability::written);
+      Durability::written));
+  return status;
 }
 
 Status Ledger::refused(const Applicant& applicant, LogNote note) {
@@ -473,30 +486,6 @@ Status Ledger::refused(const Applicant& applicant, LogNote note) {
                                                LogOutcome::refused, note))},
                       applicant.key.evaluation);
   });
-}
-
-Status Ledger::name_subject(const std::string& gallery, const std::string& edge_id,
-                            const TicketNonce& nonce, const PersonId& person) {
-  Status status;
-  BAUTA_CHECK(log_->update(
-      [&]() -> Result<std::vector<LogEntry>> {
-        const auto known = persons_.find({gallery, person});
-        if (known != persons_.end() && known->second.locked_since_ms != 0)
-          status = locked_person(gallery, known->second.locked_since_ms);
-        const auto unnamed = unnamed_.find(nonce);
-        if (unnamed == unnamed_.end()) return std::vector<LogEntry>();
-        LogEntry entry;
-        entry.event = LogEvent::subject_named;
-        entry.outcome = LogOutcome::accepted;
-        entry.note = unnamed->second;
-        entry.nonce = nonce;
-        entry.gallery = gallery;
-        entry.edge_id = edge_id;
-        entry.person = person;
-        return with_locks({std::move(entry)}, false);
-      },
-      Durability::written));
-  return status;
 }
 
 Status Ledger::contract_registered(const Applicant& applicant) {

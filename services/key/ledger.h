@@ -31,10 +31,8 @@ struct Policy {
   double proof_score = 0.75;
   uint32_t near_per_person = 24;
   uint32_t unproven_per_person = 200;
-  // Near misses in 1:N name nobody: of one edge on one gallery, a leaky count.
-  uint32_t near_misses_per_day = 50;
-  double near_misses_per_day_and_reference = 0.1;  // more for each reference
-  // Crimes of one edge on one gallery: no templates, implausible scores, bad or spent tickets.
+  // Crimes of one edge on one gallery: no templates, implausible scores, bad or spent tickets, and
+  // searches that come near to a crowd.
   uint32_t crafted_requests = 10;
 };
 
@@ -52,6 +50,17 @@ struct Applicant {
 struct Price {
   uint32_t positions = 0;  // scores to compare, or references to admit
   uint32_t bits = 0;
+};
+
+// What an answer tells of somebody.
+struct Told {
+  PersonId person{};
+  LogNote note = LogNote::none;  // near_hit, near_match, proof, or none: too far from what decides
+};
+
+// That a request was charged for, and what its answer must keep to.
+struct Charge {
+  std::shared_ptr<const std::set<PersonId>> locked;  // people of the gallery whom no search finds
 };
 
 // What a key has been used for.
@@ -83,20 +92,18 @@ class Ledger {
   // Spends the ticket and charges the price, durably, before anything is decrypted for it. Errors:
   // refused (ticket out of date or spent, edge or person locked), each recorded once it matters;
   // unavailable when the key's budget is spent; busy above the rate. Then nothing is charged.
-  Status charge(const Applicant& applicant, const Price& price);
-  // Records what became of a charged request. Error unavailable when it comes too late: then the
-  // answer must not leave.
-  Status conclude(const Applicant& applicant, LogOutcome outcome, LogNote note);
+  Result<Charge> charge(const Applicant& applicant, const Price& price);
+  // Records what became of a charged request, and whom a search told something of. Errors, and then
+  // the answer must not leave: unavailable when it comes too late; refused or busy when somebody
+  // whom it tells of was locked meanwhile.
+  Status conclude(const Applicant& applicant, LogOutcome outcome, LogNote note,
+                  std::span<const Told> told = {});
   // Whether a ticket that costs nothing is in date. Error refused.
   static Status check_fresh(const Applicant& applicant);
   // The same, and that it has not been used.
   Status check_unspent(const Applicant& applicant);
   // Records a request that was charged nothing.
   Status refused(const Applicant& applicant, LogNote note);
-  // Whom the answer to a ticket has named, for what is counted of persons. Error refused: that
-  // person is locked.
-  Status name_subject(const std::string& gallery, const std::string& edge_id,
-                      const TicketNonce& nonce, const PersonId& person);
 
   // Records that a contract was registered, which spends its ticket.
   Status contract_registered(const Applicant& applicant);
@@ -147,9 +154,6 @@ class Ledger {
   // One edge on one gallery.
   struct Client {
     Minute minute;
-    double near_misses = 0;  // as of near_misses_at_ms
-    int64_t near_misses_at_ms = 0;
-    uint32_t positions = 0;  // of the last identification
     uint32_t crimes = 0;
     int64_t locked_since_ms = 0;  // 0: not locked
   };
@@ -180,9 +184,11 @@ class Ledger {
   void apply_charge(const LogRecord& record);
   void apply_outcome(const LogRecord& record);
   void forget_old_tickets(int64_t time_ms);
-  // Its near misses at a time, after those that have leaked away.
-  double near_misses(const Client& client, int64_t time_ms) const;
-  double near_misses_allowed(const Client& client) const;
+  void set_locked(const std::string& gallery, const PersonId& person, bool locked);
+  std::shared_ptr<const std::set<PersonId>> locked_in(const std::string& gallery) const;
+  // Error refused: the person is locked.
+  Status check_unlocked(const std::string& gallery, const PersonId& person) const;
+  Status check_told(const Applicant& applicant, std::span<const Told> told) const;
   Status check_charge(const Applicant& applicant);
   uint64_t decision_budget(const keys::KeyRecord& key) const;
   static void count(Balance& balance, LogNote note);
@@ -202,12 +208,12 @@ class Ledger {
   std::pmr::set<TicketNonce> spent_{&spent_memory_};
   std::pmr::deque<std::pair<int64_t, TicketNonce>> spent_at_{&spent_memory_};  // as in the log
   std::map<TicketNonce, Pending> pending_;
-  std::map<TicketNonce, LogNote> unnamed_;  // of accepted 1:N that nobody was named for yet
   std::map<keys::KeyId, Used> used_;
   GrantsOnRecord grants_;
   std::set<keys::KeyId> spent_budgets_;  // that are on record
   std::map<ClientName, Client> clients_;
   std::map<PersonName, Person> persons_;
+  std::map<std::string, std::shared_ptr<const std::set<PersonId>>> locked_;  // by gallery
   std::map<std::string, keys::KeyId> contracts_;
   std::map<std::string, int64_t> rotated_at_ms_;  // by themselves, by tenant
 };

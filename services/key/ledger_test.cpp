@@ -18,7 +18,6 @@ namespace fs = std::filesystem;
 
 constexpr keys::KeyId kKey{7}, kNextKey{8};
 constexpr int64_t kMinute_ms = 60'000;
-constexpr int64_t kHour_ms = 60 * kMinute_ms;
 
 class LedgerTest : public testing::Test {
  protected:
@@ -98,7 +97,7 @@ TEST_F(LedgerTest, ATicketHasOneAnswerAlsoAfterARestart) {
        {TicketKind::identification, TicketKind::verification, TicketKind::enrolment}) {
     const Applicant first = applicant("door", kind);
     EXPECT_TRUE(ask(first));
-    const Status again = ledger_->charge(first, {1, 1});
+    const Result<Charge> again = ledger_->charge(first, {1, 1});
     ASSERT_FALSE(again.ok());
     EXPECT_EQ(again.error().code, ErrorCode::refused);
     EXPECT_NE(again.error().message.find("already"), std::string::npos);
@@ -164,7 +163,7 @@ TEST_F(LedgerTest, TheBudgetInDecisionsIsHardAndOutlastsARestart) {
   for (int i = 0; i < 5; ++i) EXPECT_TRUE(ask(applicant()));
   const uint64_t before = records();
   EXPECT_EQ(before, 10u);
-  const Status spent = ledger_->charge(applicant(), {1, 1});
+  const Result<Charge> spent = ledger_->charge(applicant(), {1, 1});
   ASSERT_FALSE(spent.ok());
   EXPECT_EQ(spent.error().code, ErrorCode::unavailable);
   EXPECT_NE(spent.error().message.find("5 decisions"), std::string::npos);
@@ -247,73 +246,6 @@ TEST_F(LedgerTest, BadPicturesAreLimitedButLockNobodyOut) {
   EXPECT_TRUE(ledger_->locks().empty());
 }
 
-// --- Near misses of an edge
-
-TEST_F(LedgerTest, ManyNearMissesLockAnEdgeForGood) {
-  EXPECT_EQ(answers([&] { return ask(applicant(), LogOutcome::rejected, LogNote::near_match); }),
-            51);
-  EXPECT_TRUE(is_locked("door"));
-  EXPECT_TRUE(ask(applicant("other-door")));
-  open();
-  EXPECT_FALSE(ask(applicant())) << "a restart must not unlock";
-  EXPECT_FALSE(ask(applicant("door", TicketKind::enrolment)));
-  Applicant next_generation = applicant();
-  next_generation.key.id = kNextKey;
-  EXPECT_FALSE(ask(next_generation)) << "nor a rotation";
-  Applicant elsewhere = applicant();
-  elsewhere.scope.gallery = "other";
-  EXPECT_TRUE(ask(elsewhere));
-}
-
-// Answers that are not near do not thin out those that are.
-TEST_F(LedgerTest, DecoysDoNotHideNearMisses) {
-  int asked = 0;
-  const int answered = answers([&] {
-    return ask(applicant(), LogOutcome::rejected,
-               asked++ % 10 == 0 ? LogNote::near_match : LogNote::none);
-  });
-  EXPECT_GT(answered, 500);
-  EXPECT_LE(answered, 511);
-}
-
-TEST_F(LedgerTest, MoreReferencesAllowMoreNearMisses) {
-  EXPECT_EQ(answers([&] {
-              return ask(applicant(), LogOutcome::rejected, LogNote::near_match, {1000, 10});
-            }),
-            151);
-}
-
-TEST_F(LedgerTest, NearMissesLeakAway) {
-  const auto log_of = [&](int64_t age_ms) {
-    WrittenLog log;
-    for (int i = 0; i < 50; ++i) {
-      LogEntry entry{.event = LogEvent::charged,
-                     .outcome = LogOutcome::accepted,
-                     .key = kKey,
-                     .nonce = fresh_nonce(),
-                     .gallery = "gallery",
-                     .edge_id = "door",
-                     .charge = LogCharge::identification};
-      log.add(entry, now_ms() - age_ms);
-      entry.event = LogEvent::identification;
-      entry.outcome = LogOutcome::rejected;
-      entry.note = LogNote::near_match;
-      entry.charge = LogCharge::none;
-      log.add(entry, now_ms() - age_ms);
-    }
-    return log;
-  };
-  const auto near_miss = [&] {
-    return ask(applicant(), LogOutcome::rejected, LogNote::near_match);
-  };
-  open_on(log_of(0));
-  EXPECT_EQ(answers(near_miss), 1);
-  open_on(log_of(12 * kHour_ms));
-  EXPECT_NEAR(answers(near_miss), 26, 1);
-  open_on(log_of(48 * kHour_ms));
-  EXPECT_EQ(answers(near_miss), 51);
-}
-
 // --- Persons
 
 TEST_F(LedgerTest, NearAnswersLockAPersonForAllEdgesForGood) {
@@ -327,7 +259,7 @@ TEST_F(LedgerTest, NearAnswersLockAPersonForAllEdgesForGood) {
             }),
             6);
   EXPECT_TRUE(is_locked("", person_id(1)));
-  const Status locked = ledger_->charge(verification(1, "third-door"), {1, 1});
+  const Result<Charge> locked = ledger_->charge(verification(1, "third-door"), {1, 1});
   ASSERT_FALSE(locked.ok());
   EXPECT_EQ(locked.error().code, ErrorCode::refused);
   EXPECT_NE(locked.error().message.find("locked"), std::string::npos);
@@ -336,7 +268,8 @@ TEST_F(LedgerTest, NearAnswersLockAPersonForAllEdgesForGood) {
   next_generation.key.id = kNextKey;
   EXPECT_FALSE(ask(next_generation)) << "neither a restart nor a rotation unlocks";
   EXPECT_TRUE(ask(verification(2)));
-  EXPECT_TRUE(ask(applicant())) << "a search names nobody before it is answered";
+  EXPECT_EQ(*ledger_->charge(applicant(), {1, 1})->locked, std::set<PersonId>{person_id(1)})
+      << "and no search finds that person";
 }
 
 TEST_F(LedgerTest, AnswersWithoutTheFaceLockAPerson) {
@@ -356,36 +289,57 @@ TEST_F(LedgerTest, AnswersWithoutTheFaceLockAPerson) {
   EXPECT_TRUE(ask(verification(2)));
 }
 
-TEST_F(LedgerTest, ANearHitOfASearchCountsForWhomItNamed) {
+TEST_F(LedgerTest, ASearchCountsForEverybodyOfWhomItTells) {
   open(R"({"near_per_person": 3})");
-  const auto named = [&](LogNote note) {
-    const Applicant search = applicant();
-    EXPECT_TRUE(ask(search, LogOutcome::accepted, note));
-    TicketNonce nonce;
-    std::ranges::copy(as_bytes(search.ticket.nonce()), nonce.begin());
-    return ledger_->name_subject("gallery", "door", nonce, person_id(1)).ok();
+  const auto search = [&](std::vector<Told> told, const char* edge = "door") {
+    const Applicant searching = applicant(edge);
+    return ledger_->charge(searching, {9, 3}).ok() &&
+           ledger_->conclude(searching, LogOutcome::rejected, LogNote::none, told).ok();
   };
-  for (int i = 0; i < 10; ++i) EXPECT_TRUE(named(LogNote::none));
-  EXPECT_FALSE(is_locked("", person_id(1)));
-  EXPECT_TRUE(named(LogNote::near_hit));
+  for (int i = 0; i < 10; ++i) EXPECT_TRUE(search({{person_id(1), LogNote::none}}));
+  EXPECT_TRUE(ledger_->locks().empty());
+  EXPECT_TRUE(search({{person_id(1), LogNote::near_hit}, {person_id(2), LogNote::near_match}}));
   open();
-  EXPECT_TRUE(named(LogNote::near_hit));
-  EXPECT_TRUE(named(LogNote::near_hit));
-  EXPECT_TRUE(is_locked("", person_id(1)));
-  EXPECT_FALSE(named(LogNote::none)) << "whoever is locked is not named";
-  EXPECT_FALSE(ask(verification(1)));
+  EXPECT_TRUE(search({{person_id(2), LogNote::near_match}}, "gate"));
+  EXPECT_TRUE(search({{person_id(1), LogNote::proof}, {person_id(2), LogNote::near_match}}));
+  EXPECT_TRUE(is_locked("", person_id(2))) << "misses count like hits, and over all edges";
+  EXPECT_FALSE(is_locked("", person_id(1)));
+  EXPECT_FALSE(ask(verification(2)));
+  open();
+  EXPECT_EQ(*ledger_->charge(applicant(), {1, 1})->locked, std::set<PersonId>{person_id(2)});
+  EXPECT_TRUE(ledger_->charge(applicant("door", TicketKind::identification), {1, 1}).ok())
+      << "others are searched for";
+  ASSERT_TRUE(ledger_->clear(ledger_->locks().front()).ok());
+  EXPECT_TRUE(ledger_->charge(applicant(), {1, 1})->locked->empty());
 }
 
-TEST_F(LedgerTest, OneAnswerNamesOnePersonOnce) {
-  open(R"({"near_per_person": 2})");
-  const Applicant search = applicant();
-  ASSERT_TRUE(ask(search, LogOutcome::accepted, LogNote::near_hit));
-  TicketNonce nonce;
-  std::ranges::copy(as_bytes(search.ticket.nonce()), nonce.begin());
-  for (int i = 0; i < 5; ++i)
-    EXPECT_TRUE(ledger_->name_subject("gallery", "door", nonce, person_id(1)).ok());
-  EXPECT_TRUE(ledger_->name_subject("gallery", "door", fresh_nonce(), person_id(1)).ok());
-  EXPECT_FALSE(is_locked("", person_id(1)));
+// Many at once were charged before the first of them came to an end.
+TEST_F(LedgerTest, AnswersThatAreOnTheirWayTogetherDoNotPassALimitTogether) {
+  open(R"({"near_per_person": 3})");
+  std::vector<Applicant> searches, verifications;
+  for (int i = 0; i < 10; ++i) {
+    searches.push_back(applicant());
+    verifications.push_back(verification(2));
+    ASSERT_TRUE(ledger_->charge(searches.back(), {9, 3}).ok());
+    ASSERT_TRUE(ledger_->charge(verifications.back(), {1, 1}).ok());
+  }
+  const Told told[] = {{person_id(1), LogNote::near_match}};
+  int found = 0, verified = 0;
+  for (int i = 0; i < 10; ++i) {
+    const Status search = ledger_->conclude(searches[i], LogOutcome::rejected, LogNote::none, told);
+    const Status verification =
+        ledger_->conclude(verifications[i], LogOutcome::accepted, LogNote::near_hit);
+    found += search.ok() ? 1 : 0;
+    verified += verification.ok() ? 1 : 0;
+    if (!search.ok()) {
+      EXPECT_EQ(search.error().code, ErrorCode::busy);
+    }
+    if (!verification.ok()) {
+      EXPECT_EQ(verification.error().code, ErrorCode::refused);
+    }
+  }
+  EXPECT_EQ(found, 3);
+  EXPECT_EQ(verified, 3);
 }
 
 // --- Crimes
@@ -394,7 +348,8 @@ TEST_F(LedgerTest, CraftedRequestsLockAnEdge) {
   const std::pair<const char*, LogNote> crimes[] = {{"a", LogNote::no_template},
                                                     {"b", LogNote::implausible},
                                                     {"c", LogNote::bad_ticket},
-                                                    {"d", LogNote::spent_ticket}};
+                                                    {"d", LogNote::spent_ticket},
+                                                    {"e", LogNote::crowd}};
   for (const auto& [edge, note] : crimes) {
     EXPECT_EQ(answers([&] { return ask(applicant(edge), LogOutcome::refused, note); }), 10) << edge;
     EXPECT_TRUE(is_locked(edge));
@@ -465,17 +420,14 @@ TEST_F(LedgerTest, AnAbandonedChargeCountsAsTheWorst) {
   for (int i = 0; i < 2; ++i)
     log.add(charge_entry(LogCharge::verification, fresh_nonce()), now_ms() - kMinute_ms);
   log.add(charge_entry(LogCharge::identification, fresh_nonce()), now_ms() - kMinute_ms);
-  open_on(log, R"({"near_per_person": 4, "near_misses_per_day": 3,
-                   "near_misses_per_day_and_reference": 0})");
+  open_on(log, R"({"near_per_person": 4})");
   EXPECT_TRUE(ask(applicant("gate")));  // finds them
   EXPECT_EQ(records(), 3u + 3u + 2u);
   EXPECT_EQ(answers([&] {
               return ask(verification(1, "gate"), LogOutcome::accepted, LogNote::near_hit);
             }),
             2)
-      << "two of four were used up";
-  EXPECT_EQ(answers([&] { return ask(applicant(), LogOutcome::rejected, LogNote::near_match); }), 3)
-      << "and one near miss of the edge's";
+      << "two of four were used up; the answer to a search never left, and told of nobody";
 }
 
 TEST_F(LedgerTest, ManyAbandonedChargesLockAtOnce) {
@@ -536,7 +488,7 @@ TEST_F(LedgerTest, ALogFromBeforeThereWereChargesIsUnderstood) {
 
 TEST_F(LedgerTest, EvaluationKeysAreHeldToTicketsAlone) {
   open(R"({"decisions_per_minute": 1, "decisions_per_key": 1, "bits_per_key": 1,
-           "near_misses_per_day": 1, "crafted_requests": 1})");
+           "near_per_person": 1, "crafted_requests": 1})");
   for (int i = 0; i < 50; ++i) {
     Applicant measuring = applicant();
     measuring.key.evaluation = true;

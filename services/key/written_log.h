@@ -28,6 +28,7 @@ class WrittenLog {
     }
     if (format == Format::present) {
       payload.raw(entry.person);
+      payload.raw(std::array<uint8_t, 12>{});
       payload.u8(static_cast<uint8_t>(entry.charge));
       payload.u32(entry.positions);
       payload.u32(entry.bits);

@@ -211,9 +211,6 @@ class KeyClient final : public KeyService {
       const v1::RegisterContractRequest& request) override {
     return client_.call(&Stub::RegisterContract, request, kChange);
   }
-  Result<v1::NameSubjectReply> name_subject(const v1::NameSubjectRequest& request) override {
-    return client_.call(&Stub::NameSubject, request, kChange);
-  }
   Result<v1::DecideReply> decide(const v1::DecideRequest& request) override {
     return client_.call(&Stub::Decide, request, kChange);
   }

@@ -67,11 +67,11 @@ TEST(RpcRules, EveryRpcHasOneLineAndEveryLineAnRpc) {
 
 // What names an edge or a gallery is named in the line too.
 TEST(RpcRules, OverlookNoEdgeAndNoGallery) {
-  // The key service itself asks for the rights of edges in what they have signed; a renewal and
-  // a subject are the authentication server's, of a gallery that an edge was let to before.
-  const std::set<std::string> judged_by_the_service{
-      "bauta.v1.Key.Admit", "bauta.v1.Key.Decide", "bauta.v1.Key.RegisterContract",
-      "bauta.v1.Key.NameSubject", "bauta.v1.Key.GetRenewalKey"};
+  // The key service itself asks for the rights of edges in what they have signed; a renewal
+  // is the authentication server's, of a gallery that an edge was let to before.
+  const std::set<std::string> judged_by_the_service{"bauta.v1.Key.Admit", "bauta.v1.Key.Decide",
+                                                    "bauta.v1.Key.RegisterContract",
+                                                    "bauta.v1.Key.GetRenewalKey"};
   for (const auto* rpc : all_rpcs()) {
     if (judged_by_the_service.contains(rpc->full_name())) continue;
     const auto rule = std::ranges::find(rpc_rules(), rpc->full_name(), &RpcRule::rpc);

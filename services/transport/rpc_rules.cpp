@@ -47,7 +47,6 @@ constexpr RpcRule kRules[] = {
     {"bauta.v1.Key.Decide", kAuth},
     {"bauta.v1.Key.RegisterContract", kAuth},
     {"bauta.v1.Key.GetSuccessor", kAuth},
-    {"bauta.v1.Key.NameSubject", kAuth},
 
     {"bauta.v1.EdgeKeys.GetActiveKey", kEdges, Needs::any_grant, {}, "", "", "tenant"},
     {"bauta.v1.EdgeKeys.GetEdgeKey", kEdges, Needs::any_grant, {}, "edge_id", "", "", "key_id"},

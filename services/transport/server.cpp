@@ -224,7 +224,6 @@ class KeyRpcs final : public v1::Key::Service {
   BAUTA_RPC(GetSuccessor, GetSuccessorRequest, GetSuccessorReply, get_successor)
   BAUTA_RPC(RegisterContract, RegisterContractRequest, RegisterContractReply, register_contract)
   BAUTA_RPC(Decide, DecideRequest, DecideReply, decide)
-  BAUTA_RPC(NameSubject, NameSubjectRequest, NameSubjectReply, name_subject)
 
  private:
   static constexpr const char* kService = "bauta.v1.Key.";

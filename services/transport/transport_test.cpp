@@ -90,9 +90,6 @@ class FakeKey final : public KeyService, public EdgeKeyService {
     reply.set_key_id("after " + request.key_id());
     return reply;
   }
-  Result<v1::NameSubjectReply> name_subject(const v1::NameSubjectRequest&) override {
-    return make_error(ErrorCode::refused, "locked");
-  }
   Result<v1::ActiveKey> get_active_key(const v1::GetActiveKeyRequest&) override {
     return v1::ActiveKey();
   }
@@ -206,7 +203,6 @@ TEST_F(TransportTest, StreamsWhatIsLargerThanAMessage) {
   v1::RegisterContractRequest contract;
   contract.mutable_contract()->set_dimension(128);
   EXPECT_EQ(client->register_contract(contract)->version(), 128u);
-  EXPECT_EQ(client->name_subject({}).error().code, ErrorCode::refused);
 }
 
 TEST_F(TransportTest, DeliversAKeyOnlyToTheEdgeThatTheCertificateNames) {

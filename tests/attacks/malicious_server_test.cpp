@@ -66,6 +66,8 @@ class MaliciousServerTest : public SystemTest {
     *request.mutable_origin() = signer_->origin(scope);
     request.set_admission(std::string(as_text(admission_)));
     request.set_scores(std::string(as_text(match::serialize_score_request(*parameters_, scores))));
+    // Whoever the server says it is.
+    request.set_persons(as_text(person_of(sha256(as_bytes(std::to_string(asked_++))))).data(), 4);
     return parties_->key->decide(request);
   }
 
@@ -101,7 +103,7 @@ class MaliciousServerTest : public SystemTest {
   std::unique_ptr<WillingSigner> signer_;
   Bytes probe_, admission_;
   ckks::KeyId tenant_id_;
-  size_t answers_ = 0;
+  size_t answers_ = 0, asked_ = 0;
 };
 
 TEST_F(MaliciousServerTest, RecoversTheTenantsKeyAnswerByAnswer) {

@@ -146,6 +146,14 @@ class OraclesTest : public SystemTest {
     *request.mutable_origin() = edge_->origin(edge_->scope(TicketKind::identification));
     request.set_admission(crafted_->unit_probe());
     request.set_scores(scores);
+    // Somebody else in every position, whoever the scores are of.
+    size_t positions = 0;
+    const auto parsed = match::parse_score_request(parameters_, as_bytes(scores));
+    for (const match::ScoreBlock& block : parsed->blocks)
+      for (size_t i = 0; i < kDegree; ++i) positions += match::is_live(block.live, i) ? 1 : 0;
+    for (size_t i = 0; i < positions; ++i)
+      request.mutable_persons()->append(
+          as_text(person_of(sha256(as_bytes(fmt::format("{} {}", i, decisions_++))))));
     return request;
   }
   key::KeyUsage usage() {
@@ -168,6 +176,7 @@ class OraclesTest : public SystemTest {
   std::unique_ptr<secret::SecretKey> tenant_;
   std::unique_ptr<CraftedCiphertexts> crafted_;
   std::unique_ptr<WillingSigner> edge_;
+  mutable size_t decisions_ = 0;
 };
 
 // --- Lengths without tickets

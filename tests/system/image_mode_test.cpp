@@ -69,9 +69,6 @@ class HesitantKeyService final : public KeyService {
       const v1::RegisterContractRequest& request) override {
     return keys_.register_contract(request);
   }
-  Result<v1::NameSubjectReply> name_subject(const v1::NameSubjectRequest& request) override {
-    return keys_.name_subject(request);
-  }
 
   void wait_until_asked() { asked_.wait(false); }
   void tell() {

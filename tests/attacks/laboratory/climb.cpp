@@ -74,10 +74,7 @@ class Attack {
     return false;
   }
   // The attacker knows it better than it could.
-  bool last_before_lock() const {
-    return person_.near() + near_points(campaign_.threshold) >=
-           campaign_.budgets.near_points_per_person;
-  }
+  bool last_before_lock() const { return person_.near() + 1 >= campaign_.budgets.near_per_person; }
 
   void step() {
     if (campaign_.strategy == Strategy::walk) {

@@ -14,15 +14,9 @@ struct Budgets {
   double near_margin = 0.08;  // a score is near when it lies closer to what decides
   // No attacker that is still to be stopped scores this: whoever does has shown the face.
   double proof_score = 0.75;
-  int near_points_per_person = 72;
+  int near_per_person = 24;
   int unproven_per_person = 200;
 };
-
-// What a near decision costs. From starts below it a high boundary is harder to probe, and honest
-// people are near it more often.
-constexpr int near_points(double boundary) {
-  return boundary < 0.6 ? 3 : 2;
-}
 
 // Near decisions and all decisions that name the person, of each edge since it last showed the
 // face. The sum over edges locks. What one edge shows pays for nothing that another did.
@@ -31,24 +25,24 @@ class PersonCounters {
   explicit PersonCounters(const Budgets& budgets) : budgets_(budgets) {}
 
   // A decision that compared a probe with this person, or found him best: his score and what it was
-  // held against (the threshold, or the score of the next person where that is higher).
+  // held against (the threshold, or the score of the next person where that is nearer).
   void count(int edge, double score, double boundary) {
     Balance& balance = balances_[edge];
-    if (score >= budgets_.proof_score) {
+    const bool near = std::abs(score - boundary) < budgets_.near_margin;
+    if (!near && score >= budgets_.proof_score) {
       balance = {};
       return;
     }
-    if (std::abs(score - boundary) < budgets_.near_margin) balance.near += near_points(boundary);
+    balance.near += near ? 1 : 0;
     ++balance.unproven;
   }
   void enrolled_anew() { balances_.clear(); }
 
-  // Points.
   int near() const { return sum(&Balance::near); }
   int unproven() const { return sum(&Balance::unproven); }
   // Of the limit that is used up most.
   double share() const {
-    return std::max(static_cast<double>(near()) / budgets_.near_points_per_person,
+    return std::max(static_cast<double>(near()) / budgets_.near_per_person,
                     static_cast<double>(unproven()) / budgets_.unproven_per_person);
   }
   bool locked() const { return share() >= 1; }

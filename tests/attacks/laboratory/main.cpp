@@ -251,7 +251,7 @@ int main_of(int argc, char** argv) {
   const auto add_budgets = [](CLI::App* command, Budgets& budgets) {
     command->add_option("--near-margin", budgets.near_margin);
     command->add_option("--proof-score", budgets.proof_score);
-    command->add_option("--near-points", budgets.near_points_per_person);
+    command->add_option("--near", budgets.near_per_person, "decisions of a person");
     command->add_option("--unproven", budgets.unproven_per_person);
   };
   const std::vector<std::string> ways = {"verify", "identify"};
